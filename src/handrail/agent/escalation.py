@@ -33,6 +33,7 @@ from handrail.actions import (
 from handrail.agent.case_notes import CaseNotes
 from handrail.agent.decided import recalled
 from handrail.agent.provenance import HeardTexts
+from handrail.agent.round_trip import rewritten
 from handrail.agent.steps import Decide, Step, Write
 from handrail.agent.tool_plan import ToolPlan
 from handrail.agent.units import units_of
@@ -162,6 +163,12 @@ class AnswerModel:
         """What the classes of today make of an amendment or an answer."""
         if verb == Verb.AMEND:
             read = read_amendment(self.action, ruling)
+            sent, made = ruling.action, read.action
+            unlike = "it cannot be compared"
+            other = made and fallback(unlike, lambda: rewritten(sent, made, ""))
+            if other:
+                why = f"the class of the action makes another one of it: {other}; send that"
+                read = RulingReading(fault=why)
         else:
             read = RulingReading(fault=self.fault(ruling.result))
         # What a validator says may quote half a character, which has no bytes.

@@ -8,6 +8,8 @@ written as another. So a decide step ends here, where something of its decision 
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, time
 from decimal import Decimal
@@ -18,13 +20,15 @@ from pydantic_core import PydanticSerializationError
 
 from handrail.actions import as_json, canonical, from_json
 from handrail.exceptions import StepError
-from handrail.text import first_fault, one_line
+from handrail.marks import FIELD
+from handrail.text import first_fault, moment_of_json, one_line, same_text
 
 if TYPE_CHECKING:
     from handrail.actions import Decision
     from handrail.agent.steps import Decide
 
 _LONGEST = 200
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(E[+-]?\d{1,9})?", re.ASCII | re.IGNORECASE)
 _FIX = "fix: use types that JSON can hold; `handrail check` names those that it cannot"
 
 
@@ -77,6 +81,49 @@ def difference(one: Any, other: Any, name: str) -> tuple[str, Any, Any] | None:
         if found is not None:
             return found
     return None if _equal(one, other) else (name, one, other)
+
+
+def rewritten(sent: Any, made: Any, name: str) -> str | None:
+    """What a class makes another value of than somebody sent as JSON, in words; None if nothing.
+
+    Another spelling of a number or a time is none, nor is the order of a list, or what nobody sees
+    of a text. A field that is not sent has its default.
+    """
+    if isinstance(sent, Mapping) and isinstance(made, Mapping):
+        given, its = cast("Mapping[str, Any]", sent), cast("Mapping[str, Any]", made)
+        parts = ((f"{name}.{key}" if name else key, given[key], key) for key in given)
+        found = (
+            rewritten(part, its[key], where) if key in its else f"{where} is left out"
+            for where, part, key in parts
+        )
+        return next(filter(None, found), None)
+    if isinstance(sent, list) and isinstance(made, list):
+        mine, theirs = cast("list[Any]", sent), cast("list[Any]", made)
+        if len(mine) == len(theirs):
+            both = enumerate(zip(mine, theirs, strict=True))
+            whys = [rewritten(*each, f"{name}[{at}]") for at, each in both]
+            anyhow = sorted(map(canonical, mine)) == sorted(map(canonical, theirs))
+            return None if anyhow else next(filter(None, whys), None)
+    if isinstance(made, Mapping) and [*cast("Mapping[str, Any]", made)] == [FIELD]:
+        return rewritten(sent, made[FIELD], name)
+    if _spelt(sent) == _spelt(made):
+        return None
+    return f"{name} would be {_in_json(made)}, and not {_in_json(sent)}"
+
+
+def _spelt(value: Any) -> Any:
+    """A value of JSON as it is compared, however it is spelt."""
+    if isinstance(value, str) and (at := moment_of_json(value)) is not None:
+        return at
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Decimal(repr(value))
+    if isinstance(value, str):
+        return Decimal(value) if _NUMBER.fullmatch(value) else same_text(value)
+    return type(value), value
+
+
+def _in_json(value: Any) -> str:
+    return one_line(json.dumps(value, ensure_ascii=False), 60)
 
 
 def _parts(one: Any, other: Any, name: str) -> list[tuple[str, Any, Any]]:
