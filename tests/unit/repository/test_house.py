@@ -21,7 +21,7 @@ BUDGETS = {
     "policy": 4_440,
     "ledger": 7_022,
     "oversight": 4_720,
-    "agent": 10_375,
+    "agent": 10_429,
     "guardrails": 5_985,
     "evidence": 5_540,
     "client": 8_390,
