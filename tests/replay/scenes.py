@@ -853,6 +853,29 @@ async def a_plan_said_a_part_of_an_object_of_old(play: Play) -> CaseHandle:
     return case
 
 
+async def _wished_twice(play: Play) -> CaseHandle:
+    """A loop that does the same twice in one call, once it has read a text from outside."""
+    read = ("read_channel", {"channel": "general"})
+    nothing: dict[str, Any] = {}
+    tea = {"wishes": [{"title": "Tea", "note": "It warms"}] * 2}
+    plan, made = (read, ("add_wishes", nothing)), (read, ("add_wishes", tea))
+    task = Task("Read what is new in 'general', and put 'Tea' on my wish list.", plan, made)
+    WORLDS[play.number], TRIES[play.number] = World({}), Try(play.number, task)
+    return await play.stage.start("assistant", Asked(number=play.number, request=task.request))
+
+
+@scene(None)
+async def the_same_stood_twice_in_a_list(play: Play) -> CaseHandle:
+    case = await _wished_twice(play)
+    await case.gate()
+    return case
+
+
+@scene(State.DONE, OLDER)
+async def the_same_stood_twice_in_a_list_of_old(play: Play) -> CaseHandle:
+    return await _wished_twice(play)
+
+
 @scene(None)
 async def asked_by_whom_nobody_proved(play: Play) -> CaseHandle:
     case = await _assisted(play, "hook:crm")

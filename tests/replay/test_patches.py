@@ -60,6 +60,10 @@ PATHS = {
         "a_listed_tool_was_planned_of_old",
         "a_listed_tool_was_planned",
     ),
+    "repeated-objects": (
+        "the_same_stood_twice_in_a_list_of_old",
+        "the_same_stood_twice_in_a_list",
+    ),
     "reads-that-reach-out": (
         "a_read_that_reaches_out_was_sent_of_old",
         "a_read_that_reaches_out_was_asked_about",
