@@ -6,10 +6,12 @@ said by the case alone.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
 from temporalio.client import (
@@ -51,6 +53,27 @@ _NOBODY = {
     RPCStatusCode.UNAVAILABLE,
     RPCStatusCode.FAILED_PRECONDITION,
 }
+
+
+# Cases that left a question unanswered, and when, of each client.
+_silent: WeakKeyDictionary[Client, dict[str, float]] = WeakKeyDictionary()
+
+
+def _answers_nothing(client: Client, case: str) -> bool:
+    """Whether a case left a question unanswered a moment ago: then it is not waited for again.
+
+    Else who rules where a worker has just died waits for each question of a page in turn, longer
+    than a browser does.
+    """
+    since = _silent.get(client, {}).get(case)
+    return since is not None and time.monotonic() - since < SOON.total_seconds()
+
+
+def _unanswered(client: Client, case: str) -> None:
+    now = time.monotonic()
+    known = _silent.get(client, {}).items()
+    kept = {each: at for each, at in known if now - at < SOON.total_seconds()}
+    _silent[client] = kept | {case: now}
 
 
 class ImpossibleName(InvalidRequest):
@@ -222,6 +245,8 @@ async def _query(client: Client, case: str, name: str, *args: Any) -> Any:
         CaseError: if there is no such case.
         RPCError: if the server refuses for another reason.
     """
+    if _answers_nothing(client, case):
+        return None
     handle = client.get_workflow_handle(case)
     try:
         return await handle.query(name, args=args, rpc_timeout=SOON)
@@ -232,6 +257,7 @@ async def _query(client: Client, case: str, name: str, *args: Any) -> Any:
             raise CaseError(f"there is no case {case}") from error
         if error.status not in _NOBODY:
             raise
+        _unanswered(client, case)
         return None
     # It is paused in Temporal, whose status the SDK does not know; or no agent of ours answers.
     except Exception:  # noqa: BLE001  # decoding raises anything
@@ -263,6 +289,8 @@ async def send(
 
 
 async def _update(client: Client, case: str, verb: str, said: dict[str, Any]) -> CaseReply | None:
+    if _answers_nothing(client, case):
+        return None
     handle: Any = client.get_workflow_handle(case)
     try:
         record: RulingRecord = await handle.execute_update(

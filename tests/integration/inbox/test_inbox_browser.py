@@ -6,7 +6,9 @@ import contextlib
 import re
 import shutil
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -15,7 +17,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from handrail.inbox.web.tokens import page_link
 from handrail.testing import Outside
 from tests.agents.refunds_steps import Complaint
-from tests.integration.inbox.conftest import ANA, BO, BOSS, Inbox
+from tests.integration.inbox.conftest import ANA, BO, BOSS, DEE, Inbox
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
@@ -254,6 +256,24 @@ async def test_without_scripts_it_is_the_same(inbox: Inbox) -> None:
         await page.get_by_role("button", name="Reject").click()
         await expect(page.get_by_role("heading", name="Rejected")).to_be_visible()
     assert (await case.outcome()).rulings[-1].why == "not theirs"
+
+
+async def test_a_time_is_filled_in_as_the_readers_own(inbox: Inbox) -> None:
+    until = (datetime.now(UTC) + timedelta(days=2)).replace(second=0, microsecond=0)
+    async with sitting_at(inbox, ANA, PHONE) as page:
+        await page.goto(f"{inbox.base}/me")
+        await expect(page.get_by_text("Europe/Berlin", exact=True)).to_be_visible()
+        mine = until.astimezone(ZoneInfo("Europe/Berlin"))
+        await page.locator("#ends").fill(f"{mine:%Y-%m-%dT%H:%M}")
+        await page.get_by_role("button", name="Let them rule").click()
+        await expect(page.get_by_text(f"{DEE} rules for you")).to_be_visible()
+        (given,) = await inbox.stage.ledger.mandates()
+        assert given.ends == until
+        # What comes back with a fault is shown as it was filled in.
+        await page.locator("#ends").fill("2001-01-01T12:00")
+        await page.get_by_role("button", name="Let them rule").click()
+        await expect(page.locator("#ends-error")).to_be_visible()
+        await expect(page.locator("#ends")).to_have_value("2001-01-01T12:00")
 
 
 @pytest.mark.slow

@@ -8,9 +8,12 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
+from temporalio.client import WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.client import Operator
+from handrail.client import Operator, gates
 from handrail.inbox.web import app, rulings, waiting
 from handrail.inbox.web.tokens import page_link
 from tests.integration.inbox.conftest import ANA, BO, Inbox
@@ -98,10 +101,36 @@ async def test_who_waits_for_what_does_not_answer_hears_of_it(
         for room in (app, rulings):
             monkeypatch.setattr(room, "ANSWERS", timedelta(seconds=0.2))
         monkeypatch.setattr(Operator, "gate", never)
-        assert "The Temporal server does not answer. Nothing was sent" in await ana.get(url, 503)
+        assert "A worker, or the ledger, does not answer. Nothing was sent" in await ana.get(
+            url, 503
+        )
         ana.page = page
         assert "Nothing was sent" in await ana.post(url, 503, verb="reject", why="no")
     assert (await case.gates())[0].rulings == ()
+
+
+async def test_who_rules_where_a_worker_has_just_died_waits_once(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = await inbox.ask("R-1")
+    url = page_link("", case.id, (await case.gate()).gate)
+    asked: list[str] = []
+
+    async def dead(_: object, name: str, **__: object) -> None:
+        # As the server answers that still takes a worker for one which asks for work.
+        asked.append(name)
+        await asyncio.sleep(gates.SOON.total_seconds())
+        raise RPCError("context deadline exceeded", RPCStatusCode.DEADLINE_EXCEEDED, b"")
+
+    async with inbox.visitor(ANA) as ana:
+        ana.http.timeout = httpx2.Timeout(30)
+        with monkeypatch.context() as patched:
+            patched.setattr(WorkflowHandle, "query", dead)
+            assert "What will be done" in await ana.get(url)
+            page = await ana.post(url, verb="reject", why="no")
+        assert asked == ["gates"]
+        assert "no worker answers now" in page
+    assert (await case.outcome()).status == "rejected"
 
 
 async def test_the_first_look_after_a_start_says_how_far_it_is_and_shows_no_part(

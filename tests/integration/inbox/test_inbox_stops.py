@@ -98,6 +98,17 @@ async def test_what_cannot_be_ordered_orders_nothing(
     assert await inbox.stage.ledger.orders() == []
 
 
+async def test_with_several_agents_none_is_chosen_for_whoever_stops(inbox: Inbox) -> None:
+    async with inbox.visitor(ANA) as ana:
+        page = await ana.get("/stops")
+        several = len(re.findall(r": all of it</option>", page)) > 1
+        assert ('<option value="">choose</option>' in page) is several
+        page = await ana.post("/stops", 422, stop="1", what="", why="it went mad")
+        assert "write fleet, an agent" in page
+        assert 'value="it went mad"' in page
+    assert await inbox.stage.ledger.orders(live=True) == []
+
+
 async def test_nobody_stops_without_signing_in(inbox: Inbox) -> None:
     answer = await _anonymous(inbox)
     assert answer.status_code == 303

@@ -9,6 +9,8 @@ import json
 import re
 from base64 import b64decode
 from dataclasses import dataclass, field
+from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from temporalio.client import Client
 
     from handrail.inbox.web.site import Site
 
@@ -365,16 +368,26 @@ async def _health(_: Request) -> Response:
 async def _refused(request: Request, error: HTTPException) -> Response:
     title = _TITLES.get(error.status_code, "That did not work")
     site = site_of(request)
-    said = error.detail
+    said = "There is no such page." if error.detail == HTTPStatus.NOT_FOUND.phrase else error.detail
     return site.page(request, "message.html", status=error.status_code, title=title, said=said)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
-    log.warning("not available", error=str(error)[:500])
-    what = "ledger" if isinstance(error, LedgerUnavailable) else "Temporal server"
-    said = f"The {what} does not answer. Nothing was sent. Try again in a moment."
-    site = site_of(request)
+    log.warning("not available", error=str(error)[:500] or type(error).__name__)
+    site, what = site_of(request), "The Temporal server"
+    if isinstance(error, LedgerUnavailable):
+        what = "The ledger"
+    elif isinstance(error, TimeoutError) and await _is_up(site.client):
+        what = "A worker, or the ledger,"
+    said = f"{what} does not answer. Nothing was sent. Try again in a moment."
     return site.page(request, "message.html", status=503, title="Not now", said=said)
+
+
+async def _is_up(client: Client) -> bool:
+    try:
+        return await client.service_client.check_health(timeout=timedelta(seconds=1))
+    except RPCError:
+        return False
 
 
 async def _broken(request: Request, error: Exception) -> Response:

@@ -9,10 +9,21 @@
       each.textContent = shown.format(new Date(each.dateTime));
     }
     const moment = /(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC/g;
-    for (const each of all(".then li", root)) {
+    for (const each of all(".then li, .moments", root)) {
       each.textContent = each.textContent.replace(moment, (_, day, time) => shown.format(new Date(`${day}T${time}Z`)));
     }
   };
+
+  // A time is filled in as the reader's own, and sent in UTC, as without this.
+  const own = (at) => new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  for (const each of all("input[type='datetime-local']")) {
+    if (each.value && each.value === each.defaultValue) each.value = own(new Date(`${each.value}Z`));
+    const said = each.labels[0].querySelector("small");
+    said.textContent = said.textContent.replace("UTC", Intl.DateTimeFormat().resolvedOptions().timeZone);
+    each.form.addEventListener("formdata", ({ formData }) => {
+      if (each.value) formData.set(each.name, new Date(each.value).toISOString().slice(0, 16));
+    });
+  }
 
   // What is selected, and what its amounts come to.
   const add = () => {
