@@ -13,7 +13,7 @@ import pytest
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.client import Operator, gates
+from handrail.client import Operator
 from handrail.inbox.web import app, rulings, waiting
 from handrail.inbox.web.tokens import page_link
 from tests.integration.inbox.conftest import ANA, BO, Inbox
@@ -119,7 +119,7 @@ async def test_who_rules_where_a_worker_has_just_died_waits_once(
     async def dead(_: object, name: str, **__: object) -> None:
         # As the server answers that still takes a worker for one which asks for work.
         asked.append(name)
-        await asyncio.sleep(gates.SOON.total_seconds())
+        await asyncio.sleep(5)
         raise RPCError("context deadline exceeded", RPCStatusCode.DEADLINE_EXCEEDED, b"")
 
     async with inbox.visitor(ANA) as ana:

@@ -24,10 +24,10 @@ BUDGETS = {
     "agent": 10_429,
     "guardrails": 5_985,
     "evidence": 5_540,
-    "client": 8_390,
+    "client": 8_418,
     "runtime": 8_056,
     "integrations": 6_636,
-    "inbox": 10_043,
+    "inbox": 10_056,
     "testing": 1_253,
     "cli": 9_412,
 }
