@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -156,6 +157,35 @@ async def test_what_is_outside_is_held_with_its_figures(
     [found] = await flags(ledger, given)
     assert (found.check, found.kind) == (check, Kind.HOLD)
     assert said in found.why
+
+
+async def test_an_amount_is_held_against_those_of_its_currency(ledger: Opened) -> None:
+    class Send(Pay):
+        currency: str
+
+    def paid(key: int, at: datetime, amount: int, currency: str) -> dict[str, Any]:
+        action = {"amount": f"{amount}.00", "customer": "c1", "currency": currency}
+        return row(str(key), at, action=json.dumps(action))
+
+    times = hours(150)
+    few, most = times[:40], times[40:]
+    await ledger.put(effects, [paid(n, at, 15_000 + 10 * n, "JPY") for n, at in enumerate(most)])
+    await ledger.put(effects, [paid(500 + n, at, 90 + n, "EUR") for n, at in enumerate(few)])
+    await ledger.put(effects, [paid(900, few[0], 90, "CHF")])
+    watch = AnomalyDetector("a", ledger)
+
+    async def held(amount: str, currency: str) -> list[str]:
+        sent = facts(amount="100")
+        action = Send(amount=Decimal(amount), customer="c1", currency=currency)
+        found = await watch.findings(policy("[amount]"), replace(sent, action=action), NOW)
+        return [each.why for each in found]
+
+    assert await held("15500.00", "JPY") == []
+    assert await held("100.00", "EUR") == []
+    assert "far above what is normal" in (await held("15500.00", "EUR"))[0]
+    (why,) = await held("90.00", "CHF")
+    assert why == "1 of the 151 writes that are known are in CHF"
+    assert len(await held("15500.00", "KWD")) == 1
 
 
 async def test_a_write_at_night_is_held(ledger: Opened) -> None:

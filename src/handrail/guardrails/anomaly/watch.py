@@ -36,6 +36,8 @@ from handrail.guardrails.anomaly.targets import (
     targets,
 )
 from handrail.ledger import PastVerdict, PastWrite, WriteRates
+from handrail.oversight import CURRENCY
+from handrail.text import one_line
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
@@ -70,6 +72,9 @@ class Pattern:
     learn: int
     since: datetime | None
     amounts: Mapping[str, Spread] = field(default_factory=dict[str, Spread])
+    """Of what is money, in each of its currencies."""
+    currencies: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many writes are known of what is money, in each of its currencies."""
     targets: Mapping[str, Targets] = field(default_factory=dict[str, Targets])
     confidence: Spread | None = None
     runs: Mapping[str, TailRun] = field(default_factory=dict[str, TailRun])
@@ -124,7 +129,7 @@ class AnomalyDetector:
         others = _judged(known, facts, now)
         if normal.learned < normal.learn:
             return []
-        seen = _WriteValues.of(asked, facts)
+        seen = _WriteValues.of(asked, facts, normal)
         flags = [
             *_of_values(normal, seen),
             *_of_time(normal, known.rates, others, now),
@@ -146,7 +151,7 @@ class AnomalyDetector:
         normal = await self.normal(policy, facts.step, now)
         if asked is None or normal is None or normal.learned < normal.learn:
             return []
-        seen = _WriteValues.of(asked, facts)
+        seen = _WriteValues.of(asked, facts, normal)
         found = {
             _said(name): normal.amounts[name].edge(value)
             for name, value in seen.numbers.items()
@@ -207,17 +212,15 @@ class AnomalyDetector:
         watch_sure = asked.confidence and len(sure) >= asked.learn
         watch_runs = watch_sure and len(sure) > RUN
         unsure = {"confidence": run("confidence", sure, lowest=True)} if watch_runs else {}
-        numbers = {
-            name: values
-            for name in asked.amounts
-            if len(values := _column(rows, name, _number)) >= asked.learn
-        }
+        columns = _numbers(rows, asked.amounts)
+        numbers = {name: values for name, values in columns.items() if len(values) >= asked.learn}
         rates = known.rates
         return Pattern(
             learned=len(rows),
             learn=asked.learn,
             since=since,
             amounts={name: amounts(_said(name), values, z) for name, values in numbers.items()},
+            currencies={name: len(values) for name, values in columns.items() if _IN in name},
             targets={
                 name: targets(_said(name), values)
                 for name in asked.targets
@@ -248,7 +251,7 @@ class _WriteValues:
     sure: float | None
 
     @classmethod
-    def of(cls, asked: Normal, facts: Facts) -> _WriteValues:
+    def of(cls, asked: Normal, facts: Facts, normal: Pattern) -> _WriteValues:
         action = as_json(facts.action)
         evidence = facts.basis.evidence if facts.basis else None
 
@@ -257,7 +260,10 @@ class _WriteValues:
             return {name: value for name, value in found if value is not None}
 
         sure = facts.basis.confidence if facts.basis else None
-        return cls(read(asked.amounts, _number), read(asked.targets, _text), sure)
+        # Where nothing that was done has named a currency, all of it was in one.
+        measured = _measured if normal.currencies else _plainly
+        found = (measured(action, evidence, name) for name in asked.amounts)
+        return cls(dict(each for each in found if each), read(asked.targets, _text), sure)
 
 
 _Flags = list[tuple[str, str | None]]
@@ -267,6 +273,7 @@ _Flags = list[tuple[str, str | None]]
 def _of_values(normal: Pattern, seen: _WriteValues) -> _Flags:
     with_ = {name: v for name, v in seen.numbers.items() if name in normal.amounts}
     flags: _Flags = [(_said(name), normal.amounts[name].flag(v)) for name, v in with_.items()]
+    flags += [(_said(name), _unlearned(normal, name)) for name in seen.numbers if _IN in name]
     numbers = [(normal.amounts[name], v) for name, v in with_.items()]
     flags += [
         (f"target {_said(name)}", normal.targets[name].flag(value, numbers))
@@ -310,6 +317,41 @@ def _judged(known: _StepHistory, facts: Facts, now: datetime) -> int:
 def _said(path: str) -> str:
     """A field as people say it."""
     return path.removeprefix("action.")
+
+
+_IN = " in "
+
+
+def _measured(action: Mapping[str, Any], evidence: Any, name: str) -> tuple[str, float] | None:
+    """A number, by the name under which it is learned: what is money, by its currency too."""
+    found, currency = _plainly(action, evidence, name), _at(action, None, CURRENCY)
+    # Only a decimal is written as text.
+    money = isinstance(_at(action, evidence, name), str) and isinstance(currency, str)
+    if found is None or not money or name.startswith("evidence."):
+        return found
+    return f"{name}{_IN}{currency}", found[1]
+
+
+def _plainly(action: Mapping[str, Any], evidence: Any, name: str) -> tuple[str, float] | None:
+    number = _number(_at(action, evidence, name))
+    return None if number is None else (name, number)
+
+
+def _numbers(rows: Sequence[PastWrite], names: Iterable[str]) -> dict[str, list[float]]:
+    found = dict[str, list[float]]()
+    for name in names:
+        for row in rows:
+            if (each := _measured(row.action, row.evidence, name)) is not None:
+                found.setdefault(each[0], []).append(each[1])
+    return found
+
+
+def _unlearned(normal: Pattern, name: str) -> str | None:
+    """Why an amount is in a currency of which too little is known; None where it is not."""
+    if name in normal.amounts:
+        return None
+    known, currency = normal.currencies.get(name, 0), name.partition(_IN)[2]
+    return f"{known} of the {normal.learned} writes that are known are in {one_line(currency, 20)}"
 
 
 def _column(rows: Sequence[PastWrite], name: str, read: Callable[[Any], V | None]) -> list[V]:
