@@ -22,7 +22,7 @@ BUDGETS = {
     "ledger": 7_022,
     "oversight": 4_720,
     "agent": 10_429,
-    "guardrails": 5_985,
+    "guardrails": 6_027,
     "evidence": 5_540,
     "client": 8_418,
     "runtime": 8_056,
