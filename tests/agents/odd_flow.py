@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from temporalio import workflow
 from typing_extensions import override
 
@@ -34,7 +36,8 @@ class OddAgent(AgentWorkflow):
         if odd.step == "heavy":
             return self.done(f"heavy: {len(await self.read(heavy, odd.what))}")
         if odd.step == "mistaken":
-            await self.read(mistaken, odd.what)
+            given = self.read(heavy, "0") if odd.what == "a call" else odd.what
+            await self.read(mistaken, cast("str", given))
         if odd.step in {"choose", "make"}:
             decision = await self.decide(choose, odd.what)
             await self.write(make, decision)

@@ -77,8 +77,9 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
         said = step.posture is Posture.DECIDE and kind == "dict"
         if said or isinstance(error, StepError):
             raise
+        declared = getattr(step.returns, "__name__", step.returns)
         raise (StepError if step.contract is None else BadAnswer)(
-            f"{step.name} is declared to return {step.returns}, and returned "
+            f"{step.name} is declared to return {declared}, and returned "
             f"{kind}: {first_fault(error)}; correct the step, or its declaration"
         ) from error
     if step.posture is Posture.READ and not isinstance(value, bytes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any, cast
 
 from temporalio import workflow
@@ -25,6 +25,18 @@ def require_no_workflow(step: str, verb: str) -> None:
     """
     if workflow.in_workflow():
         raise StepError(f"{step} is called past the case; use `await self.{verb}({step}, ...)`")
+
+
+def require_awaited(verb: str, given: Iterable[Any]) -> None:
+    """See that a verb is given what came of another one, and not the call itself.
+
+    Raises:
+        StepError: if it is.
+    """
+    for each in given:
+        if inspect.iscoroutine(each):
+            what = f"self.{verb} is given a call that nobody awaited"
+            raise StepError(f"{what}, and not what comes of it; fix: `await` that first")
 
 
 class Calls:

@@ -365,6 +365,21 @@ async def _awaited(result: Awaitable[Any]) -> Any:
     return await result
 
 
+def no_step(fn: Callable[..., Any]) -> str:
+    """Why no step can be made of something; nothing if one can."""
+    generates = inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)
+    if inspect.isclass(fn) or generates or not hasattr(fn, "__name__"):
+        return "a step must be an `async def` or a `def` that returns"
+    if fn.__name__ == "<lambda>":
+        return "histories know a step by its name; fix: a `def`"
+    if hasattr(fn, "cache_info") and inspect.iscoroutinefunction(inspect.unwrap(fn)):
+        return "a cache gives the same coroutine again, which is awaited once; fix: leave it away"
+    first = next(iter(inspect.signature(fn).parameters.values()), None)
+    if first is not None and first.name in {"self", "cls"} and first.annotation is first.empty:
+        return "a step is no method; fix: a function of the module"
+    return ""
+
+
 def _exit(fn: object, error: BaseException) -> RuntimeError:
     return RuntimeError(f"{getattr(fn, '__name__', 'it')} raised {type(error).__name__}")
 

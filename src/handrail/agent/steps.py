@@ -43,7 +43,7 @@ from handrail.agent.prompts import (
 )
 from handrail.agent.recovery import TakeOver, require_recovery, require_verify
 from handrail.agent.secrets import declared, secrets_given
-from handrail.agent.step_calls import call_directly
+from handrail.agent.step_calls import call_directly, no_step
 from handrail.agent.tries import TAKEN_OVER, TRIES, UNDECIDED
 from handrail.exceptions import StepError
 from handrail.text import first_line
@@ -422,8 +422,8 @@ def _declare(
     local: bool | None = None,  # noqa: FBT001  # as `StepOptions` has them
     secrets: Sequence[str] = (),
 ) -> dict[str, Any]:
-    if inspect.isclass(fn) or inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
-        raise StepError(f"{fn.__name__}: a step must be an `async def` or a `def` that returns")
+    if fault := no_step(fn):
+        raise StepError(f"{getattr(fn, '__name__', fn)}: {fault}")
     if timeout <= timedelta(0):
         raise StepError(f"{fn.__name__}: its timeout must be longer than zero")
     try:

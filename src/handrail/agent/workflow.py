@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, CallBack, Decision, Event, Outcome, RulingRecord
+from handrail.agent.calls import require_awaited
 from handrail.agent.decided import (
     NEAREST,
     Decided,
@@ -60,6 +61,7 @@ def _verb(fn: F) -> F:
 
     @functools.wraps(fn)
     def called(self: AgentWorkflow, *args: Any, **kwargs: Any) -> Any:
+        require_awaited(fn.__name__, (*args, *kwargs.values()))
         call = fn(self, *args, **kwargs)
         step = args[0].name if args and isinstance(args[0], Step) else "..."
         runner = self._runner  # pyright: ignore[reportPrivateUsage]  # it is ours
@@ -322,6 +324,7 @@ class AgentWorkflow:
         Raises:
             StepError: if `value` is no amount.
         """
+        require_awaited("done", (why,))
         self._runner.case.notes.valued(value)
         return self._runner.case.outcome(State.DONE, why, workflow.now())
 

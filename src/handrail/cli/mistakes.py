@@ -46,13 +46,14 @@ from handrail.cli.workflow_code import (
     bare_writes,
     flow_mistakes,
     frozen_changes,
+    imported_within,
     is_unsteady,
     outer_mistakes,
     swallowed_ends,
 )
 from handrail.exceptions import PolicyError
 from handrail.policy import Policy
-from handrail.runtime import sandbox_faults
+from handrail.runtime import import_faults, sandbox_faults
 from handrail.syntax import syntax_tree
 from handrail.text import shown_file
 
@@ -99,6 +100,9 @@ def mistakes(agent: Agent, runner: WorkflowRunner) -> Iterator[str]:
     yield from _unit_mistakes(agent)
     yield from _workflow_mistakes(agent)
     yield from sandbox_faults(agent.workflow, runner)
+    for fn, tree, _ in _methods(agent):
+        for node, named in imported_within(tree):
+            yield from (f"{place(fn, node)}: {each}" for each in import_faults(named, runner))
 
 
 def remarks(agent: Agent) -> Iterator[str]:
@@ -124,16 +128,18 @@ def remarks(agent: Agent) -> Iterator[str]:
 
 def _event_mistakes(event: type[Event]) -> Iterator[str]:
     key = inspect.getattr_static(event, "key")
-    first = next(iter(event.model_fields), "number")
+    first = next((each for each in event.model_fields if each != "key"), "number")
     fix = f"fix: `@property` and `def key(self) -> str: return self.{first}`"
     named = f"{class_at(event)}{event.__name__}"
-    if event.key is Event.key:
+    if "key" in event.model_fields:
+        yield f"{named}: no field may be called `key`: rename it; {fix}"
+    elif event.key is Event.key:
         yield f"{named} does not say in `key` which case it belongs to; {fix}"
-    elif not isinstance(key, property) and "key" not in event.model_fields:
+    elif not isinstance(key, property):
         yield f"{named}: `key` is no property; {fix}"
-    elif isinstance(key, property) and get_type_hints(key.fget).get("return", str) is not str:
+    elif get_type_hints(key.fget).get("return", str) is not str:
         yield f"{named}: `key` is no text; fix: `def key(self) -> str`"
-    elif isinstance(key, property) and key.fget and (tree := parsed(key.fget)):
+    elif key.fget and (tree := parsed(key.fget)):
         names = {**getattr(key.fget, "__globals__", {}), **local_imports(tree)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and is_unsteady(node.func, names):
@@ -294,11 +300,11 @@ def _methods(agent: Agent) -> Iterator[tuple[types.FunctionType, ast.Module, dic
 
 
 def _workflow_code(agent: Agent) -> Iterator[tuple[types.FunctionType, ast.Module, dict[str, Any]]]:
-    """The methods, and the functions beside the class that they call."""
+    """The methods, and the functions that they call, beside the class or among the steps."""
     methods = list(_methods(agent))
     yield from methods
-    module = agent.workflow.__module__
-    called = [each for fn, *_ in methods for each in reached(fn)[1:] if each.__module__ == module]
+    beside = {step.fn.__module__.partition(".")[0] for step in agent.steps} - {"handrail"}
+    called = [each for fn, *_ in methods for each in reached(fn, *beside)[1:]]
     for fn in dict.fromkeys(called):
         tree = parsed(fn)
         if tree is not None:
@@ -357,7 +363,7 @@ def _call_mistakes(
         return
     step, given = value(call.args[0], names), call.args[1:]
     if inspect.isfunction(step):
-        yield f"{step.__name__} is no step; fix: put @{func.attr} on it"
+        yield f"{step.__name__} is no step; fix: put @{func.attr} on it, above all else"
     elif isinstance(step, Step) and step.posture.value != func.attr:
         yield (
             f"{step.name} is a {step.posture} step, and called by self.{func.attr}; fix: "

@@ -168,14 +168,14 @@ def is_stored(node: ast.Name | ast.Attribute | ast.Subscript) -> bool:
     return not isinstance(node.ctx, ast.Load)
 
 
-def reached(fn: Callable[..., Any]) -> list[Callable[..., Any]]:
-    """A function, and those of its own package that it calls."""
-    package = fn.__module__.partition(".")[0]
+def reached(fn: Callable[..., Any], *packages: str) -> list[Callable[..., Any]]:
+    """A function, and those of its own package, or of these, that it calls."""
+    among = {fn.__module__.partition(".")[0], *packages}
     found = [fn]
     for each in found:
         for name in getattr(each, "__code__", fn.__code__).co_names:
             other = getattr(each, "__globals__", {}).get(name)
-            if inspect.isfunction(other) and other.__module__.partition(".")[0] == package:
+            if inspect.isfunction(other) and other.__module__.partition(".")[0] in among:
                 found += [other] if other not in found else []
     return found
 

@@ -19,6 +19,8 @@ from handrail.agent import Step, Write
 from handrail.cli.source import never_awaited, outer_changes, path_of, value
 
 VERBS = ("read", "decide", "write", "notify")
+_TAKING = (*VERBS, "done", "ask", "hand_off", "hand_on", "converse", "plan", "renew")
+"""What awaits nothing that it is given."""
 
 _UNSTEADY: list[tuple[Any, str]] = [
     (dt.datetime.now, "workflow.now()"),
@@ -186,7 +188,7 @@ def _used_unawaited(method: ast.AsyncFunctionDef) -> Found:
         loads = (n for n in parents if isinstance(n, ast.Name) and n.id == name)
         uses = [parents[n] for n in loads if isinstance(n.ctx, ast.Load)]
         taking = (ast.Await, ast.Call, ast.List, ast.Tuple)
-        taken = any(isinstance(use, taking) and not _verb(use) for use in uses)
+        taken = any(isinstance(use, taking) and not _verb(use, _TAKING) for use in uses)
         if uses and not taken:
             verb = _verb(call)
             yield node, f"`self.{verb}(...)` is never awaited, and never done; fix: `await` it"
@@ -218,6 +220,15 @@ def _written(method: ast.AsyncFunctionDef, names: Mapping[str, Any]) -> Found:
                 wanted = action.__name__
                 what = f"{write.name} writes a {wanted}, and is given a {kind.__name__}"
                 yield node, f"{what}; fix: a decision, or {wanted}(...)"
+
+
+def imported_within(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
+    """What a method imports itself, when it runs."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, each.name) for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node, node.module
 
 
 def swallowed_ends(tree: ast.Module) -> Iterator[ast.ExceptHandler]:

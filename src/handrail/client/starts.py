@@ -70,10 +70,12 @@ def case_id(agent: str, key: Any, kind: str = "event") -> str:
     Raises:
         CaseError: if the key cannot be part of an id.
     """
-    whole = isinstance(key, str) and key.strip() and len(key) <= LONGEST_KEY
-    if not whole or _NO_TEXT.search(key):
+    if not isinstance(key, str):
+        raise CaseError(f"{kind}.key must be a text, not {key!r}; fix: `return str(...)`")
+    if not key.strip() or len(key) > LONGEST_KEY or _NO_TEXT.search(key):
+        shown = repr(key) if len(key) <= LONGEST_KEY else f"{len(key)}: {key[:40]!r}..."
         raise CaseError(
-            f"{kind}.key must be 1 to {LONGEST_KEY} characters that can be read, not {key!r}"
+            f"{kind}.key must be 1 to {LONGEST_KEY} characters that can be read, not {shown}"
         )
     return f"{agent}:{key}"
 

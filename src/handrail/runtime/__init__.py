@@ -6,7 +6,7 @@ from handrail.faces import on_demand
 
 if TYPE_CHECKING:
     from handrail.runtime.agent import Agent
-    from handrail.runtime.agent_faults import sandbox_faults
+    from handrail.runtime.agent_faults import import_faults, sandbox_faults
     from handrail.runtime.asking import converter, key_of
     from handrail.runtime.builds import worker_build
     from handrail.runtime.connection import (
@@ -85,6 +85,7 @@ __all__ = [
     "converter",
     "core_logs",
     "find_binary",
+    "import_faults",
     "inbox_url",
     "keep_in_step",
     "key_of",

@@ -17,9 +17,11 @@ from types import ModuleType
 from typing import Any, cast
 
 from temporalio.worker import WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from handrail.actions import Action
 from handrail.agent import AgentWorkflow, Converse, Decide, HandsTo, Step, Write
+from handrail.runtime.sandbox import import_error
 from handrail.syntax import class_source, syntax_tree
 from handrail.text import shown_file
 
@@ -245,6 +247,19 @@ def _steps_in(value: Any) -> Iterator[Step[..., Any]]:
     for each in cast("Iterable[Any]", value) if many else [value]:
         if isinstance(each, Step):
             yield cast("Step[..., Any]", each)
+
+
+def import_faults(module: str, runner: WorkflowRunner) -> Iterator[str]:
+    """Why a module that a method imports does not load in Temporal's sandbox, if it does not."""
+    error = None
+    if isinstance(runner, SandboxedWorkflowRunner):
+        error = import_error(module, runner.restrictions)
+    if error is not None:
+        said = str(error).partition(" If this is code")[0]
+        yield (
+            f"{module} cannot be loaded in Temporal's workflow sandbox ({type(error).__name__}: "
+            f"{said}); fix: use it in a step, or name it: Fleet(..., passthrough=[{module!r}])"
+        )
 
 
 def sandbox_faults(workflow: type[Any], runner: WorkflowRunner) -> Iterator[str]:

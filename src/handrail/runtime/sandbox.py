@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,10 +37,12 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import (
     SandboxedWorkflowRunner,
+    SandboxRestrictions,
     _importer,
     _runner,
 )
 from temporalio.worker.workflow_sandbox._restrictions import (
+    RestrictionContext,
     _RestrictedProxy,
 )
 from temporalio.workflow import _definition
@@ -51,6 +54,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
+
+
+def import_error(module: str, restrictions: SandboxRestrictions) -> Exception | None:
+    """Why a module cannot be imported in a workflow as it runs; None if it can."""
+    importer = _importer.Importer(restrictions, RestrictionContext())
+    try:
+        with importer.applied():
+            importlib.import_module(module)
+    # A module may raise anything as it is imported.
+    except Exception as error:  # noqa: BLE001
+        return error
+    return None
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,16 @@ async def test_a_mistake_in_a_read_fails_the_case_and_names_the_step(
     assert ("is declared to return" in outcome.why) is (what != "TypeError")
 
 
+async def test_a_verb_that_is_given_the_call_of_another_one_says_so(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(odd(tmp_path)) as stage:
+        case = await stage.start("odd", Odd(number="1", step="mistaken", what="a call"))
+        outcome = await case.outcome()
+    assert outcome.status is State.FAILED
+    assert "self.read is given a call that nobody awaited" in outcome.why
+
+
 @pytest.mark.parametrize("what", ["a text", "another action", "megabytes"])
 async def test_a_decision_of_another_kind_fails_the_case_and_writes_nothing(
     what: str, run_fleet: RunFleet, outside: Outside, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -116,6 +117,7 @@ def defined(source: str) -> Any:
         "Effect": Effect,
         "Iterator": Iterator,
         "Decision": Decision,
+        "functools": functools,
         "Odd": type("Odd", (), {}),
     }
     exec(source, known)  # noqa: S102  # our own text
@@ -132,6 +134,10 @@ def defined(source: str) -> Any:
         ("async def step(*, order: str) -> None: ...", "`order` must be an ordinary parameter"),
         ("async def step(order: str) -> Odd: ...", "cannot be stored as JSON"),
         ("async def step(order: 'Missing') -> None: ...", "import its types at run time"),
+        ("async def step(self, order: str) -> None: ...", "a function of the module"),
+        ("step = lambda order: order", "knows? a step by its name"),
+        ("step = functools.partial(print, 1)", "must be an `async def` or a `def`"),
+        ("@functools.cache\nasync def step(order: str) -> str: ...", "the same coroutine again"),
     ],
 )
 @pytest.mark.parametrize("declare", [read, notify])

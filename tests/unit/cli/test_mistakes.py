@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 from temporalio import workflow
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -30,8 +30,8 @@ from handrail import (
 )
 from handrail.cli.mistakes import mistakes, remarks
 from handrail.cli.step_code import write_remarks
-from handrail.cli.workflow_code import flow_mistakes
-from handrail.runtime import Agent
+from handrail.cli.workflow_code import flow_mistakes, imported_within
+from handrail.runtime import Agent, import_faults
 from tests.agents import careless_steps, mistaken_steps
 from tests.agents.careless_flow import SoundAgent
 from tests.agents.careless_steps import Pay
@@ -113,6 +113,33 @@ def test_a_key_is_a_text() -> None:
     agent.event = Numbered
     found = list(mistakes(agent, runner(careless_steps.__name__, "tests")))
     assert any("Numbered: `key` is no text; fix: `def key(self) -> str`" in e for e in found)
+
+
+def test_a_field_that_hides_the_key_is_named() -> None:
+    with pytest.warns(UserWarning, match="shadows"):
+        hidden = create_model("Hidden", __base__=Event, key=(str, ...), number=(str, ...))
+    agent = Agent("mistaken", SoundAgent, steps=[look], policy=Path("none.yaml"))
+    agent.event = hidden
+    found = list(mistakes(agent, runner(careless_steps.__name__, "tests")))
+    assert any("rename it; fix: `@property`" in e and "self.number`" in e for e in found)
+
+
+def test_what_a_method_imports_is_tried_where_it_would_be_imported() -> None:
+    sandboxed = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default)
+    (said,) = import_faults("httpx2", sandboxed)
+    assert "httpx2 cannot be loaded in Temporal's workflow sandbox" in said
+    assert "passthrough=['httpx2']" in said
+    known = SandboxRestrictions.default.with_passthrough_modules("httpx2")
+    assert list(import_faults("httpx2", SandboxedWorkflowRunner(restrictions=known))) == []
+    code = ast.parse("async def run(self):\n import httpx2\n from json import loads")
+    assert [name for _, name in imported_within(code)] == ["httpx2", "json"]
+
+
+@pytest.mark.parametrize("use", ["self.done(x)", "await self.notify(tell, x)", "f'{x}'", "x + 1"])
+def test_a_verb_whose_call_is_taken_for_what_comes_of_it_is_found(use: str) -> None:
+    tree = ast.parse(f"async def run(self):\n x = self.write(pay, d)\n return {use}")
+    found = [what for _, what in flow_mistakes(tree, {}, run=True)]
+    assert "`self.write(...)` is never awaited, and never done; fix: `await` it" in found
 
 
 def test_what_all_cases_would_share_is_worth_reading() -> None:
