@@ -21,15 +21,15 @@ BUDGETS = {
     "policy": 4_440,
     "ledger": 7_022,
     "oversight": 4_720,
-    "agent": 10_429,
+    "agent": 10_460,
     "guardrails": 6_027,
     "evidence": 5_540,
-    "client": 8_418,
-    "runtime": 8_056,
+    "client": 8_420,
+    "runtime": 8_087,
     "integrations": 6_636,
     "inbox": 10_056,
     "testing": 1_253,
-    "cli": 9_412,
+    "cli": 9_429,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
