@@ -7,7 +7,7 @@ the same for who may approve.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +45,7 @@ from handrail.policy.rules import RuleError, compile_rule
 from handrail.policy.values import Cap
 from handrail.policy.worth import judge_worth
 from handrail.policy.yaml import Faults, Loc
+from handrail.text import quoted
 from handrail.wire import Duplicates, Limit
 
 CURRENCY = "currency"
@@ -105,7 +106,7 @@ class _Compiler:
         left_out = self._unlisted()
         asked = RoleUse(doc, faults, self.types, frozenset(free), listed, self.default)
         rules = asked.rules()
-        found = (*self._lowered(listed), *self._mixed(), *self._classified(listed))
+        found = (*self._lowered(listed), *self._mixed(), *self._classified(listed), *_loose(listed))
         notes = [*left_out, *found, *asked.notes()]
         default = self.default or next(iter(doc.roles))
         entries = asked.mentioning(rules)
@@ -449,6 +450,19 @@ def _mentioned(
     names |= {f"action.{CURRENCY}" for limit in limits if limit.unit}
     names |= {limit.per for limit in limits if limit.per}
     return frozenset(names | set(same.fields if same else ()))
+
+
+def _loose(listed: Mapping[str, Entry]) -> Iterator[str]:
+    """Notes on patterns that let pass more than they seem to: they are held against a beginning."""
+    for step, entry in listed.items():
+        rules = [(each.rule, True) for each in entry.only]
+        rules += [(each.rule, False) for each in (*entry.refuse, *entry.hold)]
+        for rule, passes in rules:
+            for pattern in rule.loose_patterns(passes=passes):
+                yield (
+                    f"{step}: `{rule.text}` lets pass what is more than {quoted(pattern)}: it is "
+                    "held against the beginning (=~) or any part (=~~); fix: =~, and $ at its end"
+                )
 
 
 def _whole_count(name: str, caps: Sequence[Cap], loc: Loc, faults: Faults) -> None:

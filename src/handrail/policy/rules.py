@@ -59,6 +59,8 @@ _STEADY = frozenset({"abs", "all", "any", "e", "max", "min", "pi", "split", "sum
 _UNSTEADY = frozenset({"now", "random", "today"})
 _DEEPEST = 100
 _QUOTED = re.compile(r"""[a-z]?"(?:\\.|[^"\\])*"|[a-z]?'(?:\\.|[^'\\])*'""")
+_TO_ITS_END = re.compile(r"(?<!\\)(?:\\\\)*(\$|\\[zZ])$")
+_FROM_ITS_BEGIN = ("^", "\\A")
 _SHIFT = re.compile("<<|>>")
 _EXACT = decimal.Context(
     prec=60, traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow]
@@ -135,6 +137,27 @@ class Rule:
     def mentions(self) -> frozenset[str]:
         """The facts that it looks at, such as `action.amount`, each with those above it."""
         return frozenset(_mentions(self._root))
+
+    def loose_patterns(self, *, passes: bool) -> Iterator[str]:
+        """The patterns that let pass what only begins, or has a part, as they say.
+
+        `passes`: as what the rule comes out where it lets pass.
+        """
+        yield from _loose(self._root, passes=passes)
+
+
+def _loose(node: Any, *, passes: bool) -> Iterator[str]:
+    if isinstance(node, ast.FuzzyComparisonExpression):
+        right: Any = node.right
+        text = str(right.value)
+        whole = _TO_ITS_END.search(text) and (
+            node.type[-1] == "m" or text.startswith(_FROM_ITS_BEGIN)
+        )
+        if not whole and node.type.startswith("eq" if passes else "ne"):
+            yield text
+    negated = isinstance(node, ast.UnaryExpression) and node.type == "not"
+    for child in children(node) if not isinstance(node, ast.FuzzyComparisonExpression) else ():
+        yield from _loose(child, passes=passes is not negated)
 
 
 def _mentions(node: Any) -> Iterator[str]:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handrail.actions import Finding, Kind, Level
+from handrail.actions import Action, Finding, Kind, Level
 from handrail.exceptions import PolicyError
-from handrail.policy import Setting, parse_policy, share_of
+from handrail.policy import AgentShape, Setting, WriteShape, parse_policy, share_of
 from handrail.policy.parts import Breaker, Budget, Control, Normal, Review
 from handrail.wire import Duplicates, Limit
 from tests.agents.payments import GOOD, PATH, SHAPE, Pay, Weigh, facts, policy
@@ -90,6 +90,55 @@ def test_amounts_of_mixed_currencies_are_noted() -> None:
     found = policy((caps, "[500 per hour per customer, 9000 per day]"))
     assert found.notes[-1] == f"{PATH}: the limit of pay.amount adds amounts in every currency"
     assert "every currency" not in " ".join(policy().notes)
+
+
+class Paid(Action):
+    """Pay."""
+
+    customer: str
+    amount: Decimal
+
+
+@pytest.mark.parametrize(
+    ("rule", "noted"),
+    [
+        ("only: [{when: action.customer =~ 'c[0-9]+', why: ours}]", True),
+        ("only: [{when: action.customer =~ 'c[0-9]+$', why: ours}]", False),
+        (r"only: [{when: action.customer =~ 'c[0-9]+\\$', why: ours}]", True),
+        ("only: [{when: action.customer =~~ 'c[0-9]+$', why: ours}]", True),
+        ("only: [{when: action.customer =~~ '^c[0-9]+$', why: ours}]", False),
+        ("only: [{when: action.customer !~ 'x', why: ours}]", False),
+        ("only: [{when: not (action.customer !~ 'x'), why: ours}]", True),
+        ("hold: [{when: action.customer !~ 'c[0-9]+', why: not ours}]", True),
+        ("hold: [{when: not (action.customer =~ 'c'), why: not ours}]", True),
+        ("refuse: [{when: action.amount > 1 or action.customer !~ 'c', why: not ours}]", True),
+        ("hold: [{when: action.customer =~ 'evil', why: not ours}]", False),
+    ],
+)
+def test_a_pattern_that_lets_pass_more_than_it_says_is_noted(
+    rule: str,
+    noted: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    clause, _, rest = rule.partition(": [{when: ")
+    condition, _, why = rest.rpartition(", why: ")
+    text = f"""
+agent: payments
+version: 1
+owner: ana@example.com
+for: lead
+actions:
+  pay:
+    autonomy: full
+    irreversible: for the test of it
+    {clause}:
+      - when: {condition}
+        why: {why.removesuffix("}]")}
+roles:
+  lead: {{people: [ana@example.com], deadline: {{after: 8h, then: refuse}}}}
+"""
+    shape = AgentShape("payments", {"pay": WriteShape("pay", Paid)})
+    found = " ".join(parse_policy(text, "a.yaml", shape).notes)
+    assert ("lets pass what is more than" in found) is noted
 
 
 def test_without_a_field_for_it_a_currency_is_a_word() -> None:
