@@ -18,7 +18,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
     "ground": 1_983,
-    "policy": 4_440,
+    "policy": 4_477,
     "ledger": 7_022,
     "oversight": 4_720,
     "agent": 10_460,
