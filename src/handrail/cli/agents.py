@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from handrail.cli.context import OfAgent, operator, settings
-from handrail.cli.output import PLAIN, Code, Output, list_url, moment, plain
+from handrail.cli.output import PLAIN, Code, Output, ago, list_url, plain
 
 if TYPE_CHECKING:
     from handrail.client import AgentStatus
@@ -22,20 +22,20 @@ async def agents(*, out: Output = PLAIN) -> None:
     lacking: list[str] = []
     async with operator(out, lacking=lacking) as somebody:
         found = await somebody.agents()
-    # Where the ledger did not open, why says more than the Operator's first line: it has none.
-    said = [*dict.fromkeys([*found.lacking[1 if lacking else 0 :], *lacking])]
+    said = [*dict.fromkeys([*found.lacking, *lacking])]
     out.data(found, lacking=said)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("agent", "state", "writes", "workers", "open", "asks", "incidents", "last write"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name == "agent")
+    now = datetime.now(UTC)
     for each in found.agents:
-        table.add_row(*cells(each))
+        table.add_row(*cells(each, now))
     out.show(table if found.agents else "no agents: none has had a worker yet")
     for text in said:
         out.say(text, "yellow")
 
 
-def cells(each: AgentStatus) -> tuple[str | Text, ...]:
+def cells(each: AgentStatus, now: datetime) -> tuple[str | Text, ...]:
     """One agent, column by column."""
     state = f"{each.state} by {each.stopped}" if each.stopped else each.state
     builds = sorted({worker.build for worker in each.workers if worker.build})
@@ -49,7 +49,7 @@ def cells(each: AgentStatus) -> tuple[str | Text, ...]:
         f"{each.open}{paused}",
         str(each.waiting),
         "" if each.incidents is None else str(each.incidents),
-        moment(each.last_write),
+        ago(each.last_write, now),
     )
 
 
@@ -64,11 +64,12 @@ async def workers(*, out: Output = PLAIN) -> int:
     said = [*dict.fromkeys([*found.lacking, *lacking])]
     out.data(found, lacking=said)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("worker", "build", "agents", "since", "last poll", "no answer for"):
-        table.add_column(name, overflow="fold")
+    for name in ("worker", "build", "agents", "began", "last poll", "no answer for"):
+        table.add_column(name, overflow="fold", no_wrap=name == "worker")
+    now = datetime.now(UTC)
     for each in found.workers:
         silent = Text(plain(", ".join(each.silent)), "bold red")
-        at = (moment(each.since), moment(each.seen))
+        at = (ago(each.since, now), ago(each.seen, now))
         names = plain(", ".join(each.agents))
         table.add_row(plain(each.identity), plain(each.build), names, *at, silent)
     out.show(table if found.workers else "no workers")

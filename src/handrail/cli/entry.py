@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import io
 import os
@@ -13,6 +14,10 @@ from collections.abc import Sequence
 _COMMAND_COLLECTS_AFTER = 300_000
 """Of a command: more than it makes. Hardly anything that is imported is ever garbage, and looking
 for it took a fifth of the time of `handrail cases`."""
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What a disk says that takes no more."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,11 +34,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         code = run(list(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:
         code = PIPE
+    except OSError as error:
+        if error.errno not in _FULL:
+            traceback.print_exc()
+        code = _unwritten(error)
     # A fault of ours or of the project's code: say it whole, and end like any other command.
     except Exception:  # noqa: BLE001
         traceback.print_exc()
         code = 1
-    _flush()
+    code = _flush() or code
     # Temporal's core may abort the process when the interpreter takes it down in the
     # ordinary way (temporalio/sdk-python#300): everything is written, so leave at once.
     os._exit(code)
@@ -51,8 +60,22 @@ def _make_streams_safe() -> None:
             stream.reconfigure(encoding="utf-8")
 
 
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        # Nobody may read it any more: `handrail cases | head`.
+def _flush() -> int:
+    """Write what is left; 1 where it cannot be. Nobody may read it any more: `| head`."""
+    code = 0
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        code = _unwritten(error)
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    return code
+
+
+def _unwritten(error: OSError) -> int:
+    if error.errno in _FULL:
         with contextlib.suppress(OSError):
-            stream.flush()
+            sys.stderr.write(f"handrail: not all of it could be written: {error.strerror}\n")
+    return 1

@@ -141,7 +141,7 @@ class Reckoning:
         if price is None:
             return None
         minutes = Decimal(str(round(looked / _MINUTE, 6)))
-        how = f"{minutes:,.1f} min x {price.text}"
+        how = f"{minutes:,.2f} min x {price.text}"
         return _line("People's minutes", -minutes * price.amount, how, price.basis)
 
     def _machines(self) -> ValueLine | None:

@@ -136,6 +136,23 @@ def test_who_reads_no_further_is_no_failure() -> None:
         assert process.wait(timeout=60) == 141  # as of SIGPIPE
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is full here")
+@pytest.mark.parametrize("command", [["--help"], ["keys", "list"], ["keys", "list", "--json"]])
+def test_what_a_full_disk_does_not_take_is_said(command: list[str], tmp_path: Path) -> None:
+    code = f"from handrail.cli.entry import main; main({command!r})"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            check=False,
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    said = "handrail: not all of it could be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
 def test_commands_of_one_process_share_a_runtime() -> None:
     """To put one away can take for ever: it waits for each worker that is left on it."""
     assert perform(PLAIN, lambda: None) == Code.DONE
