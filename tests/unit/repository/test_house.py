@@ -29,7 +29,7 @@ BUDGETS = {
     "integrations": 6_636,
     "inbox": 10_056,
     "testing": 1_253,
-    "cli": 9_429,
+    "cli": 9_453,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
