@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from handrail import Action, Effect, Final, NotDone, Receipt, StepError
 from handrail.actions import Undoes, as_json
 from handrail.agent import call_directly, secrets_given
 from handrail.integrations.connectors import HTTP, OpenAPI
-from handrail.integrations.connectors.http import Unanswered
+from handrail.integrations.connectors.http import HttpRequest, Unanswered, changed
 from handrail.testing import call_find, call_write
 from tests.agents.billing_service import TOKEN, BillingService, billing_service
 from tests.agents.file_server import file_server
@@ -245,6 +246,31 @@ async def test_a_decimal_that_no_number_keeps_is_not_sent_as_another(
     with pytest.raises(Final, match=r"amount: no number of JSON keeps all of .*; nothing was sent"):
         await call_write(pay, PayPlainly(invoice="INV-1", amount=Decimal(amount)))
     assert not service.asked
+
+
+GATEWAYS = (b"404 page not found\n", b"<html>404</html>", b"default backend - 404")
+
+
+@pytest.mark.parametrize("said", GATEWAYS)
+async def test_what_a_gateway_says_of_its_system_is_no_word_on_an_effect(
+    billing: HTTP, service: BillingService, said: bytes
+) -> None:
+    sure: dict[str, Any] = {
+        "key_field": "reference",
+        "find": "GET /invoices/{invoice}?reference={key}",
+        "settles": timedelta(0),
+        "undo": "DELETE /payments/{invoice}",
+    }
+    pay = billing.write("pay", Pay, "POST /payments", **sure)
+    action = Pay(invoice="I", amount=Decimal(1))
+    assert await call_find(pay, action) is None  # 404, in JSON: it is not there
+    service.answers.append(PlainTextResponse(said, 404))
+    with pytest.raises(Unanswered, match="answered 404"):
+        await call_find(pay, action)
+    request = HttpRequest("DELETE", f"{service.url}/payments/1")
+    assert await changed(request, 5, 1, gone=True) is None
+    with pytest.raises(Unanswered, match="404: Not Found"):
+        await changed(replace(request, url=f"{service.url}/nowhere/1"), 5, 1, gone=True)
 
 
 async def test_a_number_that_no_float_keeps_is_read_digit_by_digit(

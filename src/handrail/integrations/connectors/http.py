@@ -93,8 +93,10 @@ async def exchange(request: HttpRequest, seconds: float) -> tuple[int, bytes]:
         return response.status_code, bytes(found)
 
 
-async def looked_up(request: HttpRequest, seconds: float) -> Any:
+async def looked_up(request: HttpRequest, seconds: float, *, surely: bool = False) -> Any:
     """What a request that changes nothing answers; None if there is no such thing (404).
+
+    `surely`: not where a gateway may have said so.
 
     Raises:
         Final: if it is refused, with the system's reason.
@@ -107,6 +109,8 @@ async def looked_up(request: HttpRequest, seconds: float) -> Any:
     except httpx2.HTTPError as error:
         raise Unanswered(f"{request.named}: {error or type(error).__name__}") from error
     if status == HTTPStatus.NOT_FOUND:
+        if surely and _is_of_a_gateway(content):
+            raise Unanswered(_said(request, status, content))
         return None
     if httpx2.codes.is_server_error(status) or status in _TOO_EARLY | _UNKNOWN:
         raise Unanswered(_said(request, status, content))
@@ -150,12 +154,23 @@ async def changed(
         except Final:
             return None  # as above
     if gone and status in _GONE:
+        if _is_of_a_gateway(content):
+            raise Unanswered(_said(request, status, content))
         return None
     if preconditioned and status == HTTPStatus.PRECONDITION_FAILED:
         found = await _what_is_there(request, seconds)
         if found is not None:
             return found
     raise _fault(_said(request, status, content), status, attempt, absent=absent)
+
+
+def _is_of_a_gateway(content: bytes) -> bool:
+    """Whether a 404 is in words that are no JSON: as a gateway's, whose system is not up."""
+    try:
+        json.loads(content or b"null")
+    except (ValueError, RecursionError):
+        return bool(content.strip())
+    return False
 
 
 def _fault(said: str, status: int, attempt: int, *, absent: bool) -> HandrailError:

@@ -99,7 +99,7 @@ class OpenApiChange:
         key = as_key(effect.key, how.form)
         given = chosen(how.by, self.values(act), key, None)
         request = self.requests.of(how.find, given, keys=keys_of(how.by))
-        answer = await looked_up(request, self.seconds)
+        answer = await looked_up(request, self.seconds, surely=True)
         wire = "" if how.field is None else self.operation.places[how.field].wire
         return next(having(answer, wire, key), None)
 
