@@ -26,7 +26,7 @@ BUDGETS = {
     "evidence": 5_540,
     "client": 8_420,
     "runtime": 8_087,
-    "integrations": 6_636,
+    "integrations": 6_651,
     "inbox": 10_056,
     "testing": 1_253,
     "cli": 9_453,
