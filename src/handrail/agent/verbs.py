@@ -22,6 +22,7 @@ from typing_extensions import TypeVar
 
 from handrail.actions import Action, Decision, Kind, Verdict, digest_of
 from handrail.agent import escalation, provenance
+from handrail.agent.background import Background
 from handrail.agent.case import Case
 from handrail.agent.case_notes import error_kind
 from handrail.agent.decided import DecidedAction, recalled
@@ -29,7 +30,6 @@ from handrail.agent.escalation import AnswerModel, UndoEntry
 from handrail.agent.invoke import (
     HEARTBEAT,
     ROLE_ACTIVITY,
-    Background,
     Explain,
     beside,
     engine,
@@ -45,14 +45,7 @@ from handrail.agent.visibility import PublishedState
 from handrail.exceptions import Failed, Piloted, Refused
 from handrail.oversight import Closing, Question, case_markdown, next_moment
 from handrail.states import State
-from handrail.wire import (
-    Attempt,
-    Notice,
-    NotifyResult,
-    RoleRequest,
-    WriteResult,
-    WriteResultKind,
-)
+from handrail.wire import Attempt, Notice, NotifyResult, RoleRequest, WriteResult, WriteResultKind
 
 R = TypeVar("R")
 A = TypeVar("A", bound=Action)

@@ -7,7 +7,6 @@ carry what no source has: a link, an account, a passage out of a text from outsi
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import re
@@ -17,6 +16,17 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from handrail.agent.times_in_words import (
+    COUNT,
+    DATES,
+    DAYS,
+    NUMERALS,
+    SLASHED,
+    SPAN,
+    dates_in,
+    spans_in,
+    times_in,
+)
 from handrail.text import one_line
 
 RUN = 4
@@ -28,44 +38,7 @@ LONGEST = 50_000
 _SHOWN = 20
 _SHORTEST_NAME = 3
 
-_MONTHS = "january february march april may june july august september october november december"
-_DAYS = "monday tuesday wednesday thursday friday saturday sunday"
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve"
-_MORE = {"a": 1, "an": 1, "fifteen": 15, "twenty": 20, "thirty": 30, "hundred": 100}
-_NUMERALS = {word: number for number, word in enumerate(_ONES.split())} | _MORE
-
-_MONTH = "(?P<month>" + "|".join(f"{m[:3]}(?:{m[3:]}|\\.)?" for m in _MONTHS.split()) + r")\b"
-_YEAR = r"(?:,?\s+(?P<year>\d{4}))?"
-_NTH = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-_DATES = tuple(
-    re.compile(form, re.IGNORECASE)
-    for form in (
-        r"\b(?P<year>\d{4})-(?P<number>\d{2})-(?P<day>\d{2})(?=\b|T)",
-        r"\b(?P<day>\d{1,2})\.(?P<number>\d{1,2})\.(?P<year>\d{4})\b",
-        rf"\b{_MONTH}\s+(?:the\s+)?{_NTH}\b{_YEAR}",
-        rf"\b{_NTH}(?:\s+of)?\s+{_MONTH}{_YEAR}",
-    )
-)
-_COUNT = r"(?P<count>\d{1,3}(?:\.\d+)?|" + "|".join(_NUMERALS) + r"|half an?)[\s-]+"
-_AWAY = re.compile(rf"\b(?:in\s+)?{_COUNT}(?P<unit>day|week)s?(?P<ago>\s+ago)?\b", re.IGNORECASE)
-_WEEKDAY = re.compile(rf"\b(?P<next>next\s+)?(?P<name>{_DAYS.replace(' ', '|')})\b", re.IGNORECASE)
-_SPAN = re.compile(rf"\b{_COUNT}(?P<unit>minute|min|hour|hr|day|night|week)s?\b", re.IGNORECASE)
-_SLASHED = re.compile(r"(?<![\d/])(\d{1,2})/(\d{1,2})/(\d{4})(?![\d/])")
-_UNTIL = r"\s*(?:-|\u2013|to|till|until|through|and)\s*(?:the\s+)?"
-_DAYS_AND_MONTH = re.compile(
-    rf"\b(\d{{1,2}})(?:st|nd|rd|th)?{_UNTIL}({_NTH}\s+{_MONTH}{_YEAR})", re.IGNORECASE
-)
-_MONTH_AND_DAYS = re.compile(
-    rf"\b{_MONTH}\s+(\d{{1,2}})(?:st|nd|rd|th)?{_UNTIL}{_NTH}\b{_YEAR}", re.IGNORECASE
-)
-_CLOCK = r"(\d{1,2})(?::(\d{2})(?::\d{2})?)?\s*([ap]\.?m\b\.?)?"
-_TIME = re.compile(r"(?<![\d.:,-])" + _CLOCK + r"(?![\d:])", re.IGNORECASE)
-_RANGE = re.compile(
-    r"(?<![\d.:,-])" + _CLOCK + r"\s*(?:-|\u2013|to|till|until|and)\s*" + _CLOCK + r"(?![\d:-])",
-    re.IGNORECASE,
-)
 _CLOCKED = re.compile(r"\b\d{1,2}(?::\d{2}\S*|\s*[ap]\.?m\b\.?)", re.IGNORECASE)
-_BEFORE_TIME = re.compile(r"\b(?:at|from|by|until|till)\s{1,3}$", re.IGNORECASE)
 _COMMAED = re.compile(r"(?<![\w.,])\d{1,3}(?:\.\d{3})*,\d{2}(?![\w,]|\.\d)")
 _NUMBER = re.compile(r"(?<![\w.,/:-])-?\d+(?:,\d{3})*(?:\.\d+)?(?![\w/:]|[.,-]\d)")
 
@@ -106,7 +79,7 @@ _QUOTED = re.compile(
 )
 _TODAY_IS = re.compile(r"\btoday(?:'s|\s+is)\b[^.;:]{1,30}", re.IGNORECASE)
 _TO_COME = re.compile(
-    rf"\btomorrow\b|\b(?:{_DAYS.replace(' ', '|')})\b|\bin\s+{_COUNT}(?:day|week)s?\b",
+    rf"\btomorrow\b|\b(?:{DAYS.replace(' ', '|')})\b|\bin\s+{COUNT}(?:day|week)s?\b",
     re.IGNORECASE,
 )
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?|\d{1,2}\.\d{1,2}\.\d{4}")
@@ -237,9 +210,9 @@ class PersonWords:
         self.contacts = [*contacts(self.text)]
         self._contacts = set(map(same, self.contacts))
         self.numbers = set(_numbers(self.text))
-        self.dates = set(_dates(self.text, days))
-        self.times = set(_times(self.text))
-        self.spans = set(_spans(self.text))
+        self.dates = set(dates_in(self.text, days))
+        self.times = set(times_in(self.text))
+        self.spans = set(spans_in(self.text))
         whole = [span for span in self.spans if span >= timedelta(1)]
         self.dates |= {day + span for day, span in itertools.product(self.dates, whole)}
 
@@ -274,13 +247,13 @@ class PersonWords:
     @property
     def figures(self) -> set[Decimal]:
         """The numbers in digits that are of no day, no time and no span."""
-        return set(_figures(_CLOCKED.sub(" ", _SPAN.sub(" ", self.plain))))
+        return set(_figures(_CLOCKED.sub(" ", SPAN.sub(" ", self.plain))))
 
     @property
     def of_a_day(self) -> bool:
         """Whether they speak of a day other than today."""
         text = _TODAY_IS.sub(" ", self.plain)
-        return any(form.search(text) for form in (*_DATES, _SLASHED, _TO_COME))
+        return any(form.search(text) for form in (*DATES, SLASHED, _TO_COME))
 
     def moment(self, moment: datetime, days: set[date], times: set[time]) -> bool:
         """Whether it is one of these days at one of these times, or so much later as they say."""
@@ -332,11 +305,11 @@ class PersonWords:
 def _numbers(text: str) -> Iterator[Decimal]:
     yield from _figures(text)
     words = re.findall(r"[a-z]+", _without_names(text).casefold())
-    yield from (Decimal(_NUMERALS[each]) for each in words if _NUMERALS.get(each, 0) > 1)
+    yield from (Decimal(NUMERALS[each]) for each in words if NUMERALS.get(each, 0) > 1)
 
 
 def _without_names(text: str) -> str:
-    for form in (_ADDRESS, _LINK, _ACCOUNT, *_DATES):
+    for form in (_ADDRESS, _LINK, _ACCOUNT, *DATES):
         text = form.sub(" ", text)
     return text
 
@@ -347,79 +320,3 @@ def _figures(text: str) -> Iterator[Decimal]:
         yield Decimal(found[0].replace(",", ""))
     for found in _COMMAED.finditer(text):
         yield Decimal(found[0].replace(".", "").replace(",", "."))
-
-
-def _dates(text: str, days: Sequence[date]) -> Iterator[date]:
-    text = _DAYS_AND_MONTH.sub(r"\1 \g<month> \g<year> to \2", text)
-    text = _MONTH_AND_DAYS.sub(r"\g<month> \2 \g<year> to \g<month> \g<day> \g<year>", text)
-    for found in _SLASHED.finditer(text):
-        first, second, year = map(int, found.groups())
-        for month, day in {(first, second), (second, first)}:
-            with contextlib.suppress(ValueError):
-                yield date(year, month, day)
-    for found in itertools.chain.from_iterable(form.finditer(text) for form in _DATES):
-        parts = found.groupdict()
-        shortly = (parts.get("month") or "")[:3].casefold()
-        month = parts.get("number") or [m[:3] for m in _MONTHS.split()].index(shortly) + 1
-        years = [int(parts["year"])] if parts["year"] else [day.year for day in days]
-        for year in years:
-            with contextlib.suppress(ValueError):
-                yield date(year, int(month), int(parts["day"]))
-    for day in days:
-        yield from _told_from(day, text.casefold())
-
-
-def _told_from(day: date, text: str) -> Iterator[date]:
-    for words, away in (("today", 0), ("tonight", 0), ("tomorrow", 1), ("yesterday", -1)):
-        if re.search(rf"\b{words}\b", text):
-            yield day + timedelta(away)
-    for found in _AWAY.finditer(text):
-        count = _count(found["count"]) * (7 if found["unit"] == "week" else 1)
-        yield day + timedelta(-count if found["ago"] else count)
-    for found in _WEEKDAY.finditer(text):
-        ahead = ([*_DAYS.split()].index(found["name"]) - day.weekday() - 1) % 7 + 1
-        yield day + timedelta(ahead)
-        if found["next"]:
-            yield day + timedelta(ahead + 7)
-
-
-def _times(text: str) -> Iterator[time]:
-    for word, hour in (("noon", 12), ("midnight", 0)):
-        if word in text.casefold():
-            yield time(hour)
-    for found in _RANGE.finditer(text):
-        half = found[3] or found[6]
-        if (
-            found[2]
-            or found[5]
-            or half
-            or _BEFORE_TIME.search(text, max(0, found.start() - 8), found.start())
-        ):
-            yield from _clock(found[1], found[2], half)
-            yield from _clock(found[4], found[5], half)
-    for found in _TIME.finditer(text):
-        if (
-            found[2]
-            or found[3]
-            or _BEFORE_TIME.search(text, max(0, found.start() - 8), found.start())
-        ):
-            yield from _clock(found[1], found[2], found[3])
-
-
-def _clock(hour: str, minute: str | None, half: str | None) -> Iterator[time]:
-    at, afternoon = int(hour), (half or "").casefold().startswith("p")
-    at = at % 12 + 12 * afternoon if half else at
-    with contextlib.suppress(ValueError):  # no time of a day
-        yield time(at, int(minute or 0))
-
-
-def _spans(text: str) -> Iterator[timedelta]:
-    units = {"min": timedelta(minutes=1), "minute": timedelta(minutes=1), "day": timedelta(1)}
-    units["night"] = timedelta(1)
-    units |= {"hour": timedelta(hours=1), "hr": timedelta(hours=1), "week": timedelta(7)}
-    for found in _SPAN.finditer(text.casefold()):
-        yield units[found["unit"]] * _count(found["count"])
-
-
-def _count(word: str) -> float:
-    return 0.5 if word.startswith("half") else float(_NUMERALS.get(word, word))

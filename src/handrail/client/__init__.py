@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
     from handrail.client.alerts import AlertList, AlertView
     from handrail.client.asking import AgentAnswer, CaseProgress
-    from handrail.client.audit import AuditCheck, AuditReport, ErasedCase
+    from handrail.client.audit_views import AuditCheck, AuditReport, ErasedCase
     from handrail.client.base import (
         BY_NAME_ONLY,
         AuditReview,

@@ -36,7 +36,7 @@ from handrail.agent import (
 )
 from handrail.client import gates
 from handrail.client.failing import BUSY_QUERY, FAILING_TASK, failing, stuck_cases, thinking
-from handrail.client.gates import GateActs
+from handrail.client.gate_acts import GateActs
 from handrail.client.reopening import reset_words
 from handrail.client.starts import StartActs
 from handrail.client.views import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
@@ -24,17 +24,10 @@ from temporalio.common import RawValue
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.actions import DIGEST_PREFIX, Ruling, RulingRecord, digest_of, fits
-from handrail.agent import (
-    OPEN_QUERY,
-    WAITING_FOR_ATTRIBUTE,
-    describe_execution,
-    is_paused,
-)
-from handrail.client.base import OperatorBase
-from handrail.client.gate_lists import GateFilter, GateList, GateReader, counted
-from handrail.client.permissions import Rights, rights
-from handrail.exceptions import CaseError, InvalidRequest, NotFound
-from handrail.oversight import CaseView, GateKind, GateView, strict_json
+from handrail.agent import OPEN_QUERY, WAITING_FOR_ATTRIBUTE, describe_execution, is_paused
+from handrail.client.gate_lists import GateList, GateReader
+from handrail.exceptions import CaseError, InvalidRequest
+from handrail.oversight import CaseView, GateView, strict_json
 from handrail.text import one_line
 
 if TYPE_CHECKING:
@@ -151,7 +144,7 @@ async def memo_gates(execution: WorkflowExecution) -> list[GateView]:
         given: Any = strict_json(raw.payload.data)
     except Exception as error:  # anybody may have written it
         raise _unreadable(execution.id, error) from error
-    return _views(execution.id, given)
+    return views_of(execution.id, given)
 
 
 def _unreadable(case: str, error: Exception) -> CaseError:
@@ -161,7 +154,7 @@ def _unreadable(case: str, error: Exception) -> CaseError:
     )
 
 
-def _views(case: str, given: Any) -> list[GateView]:
+def views_of(case: str, given: Any) -> list[GateView]:
     """Open gates as a case gave them. What each shows is what its digest is of.
 
     Whoever may start workflows can have one say anything: people would see one action, and
@@ -212,10 +205,10 @@ async def fresh(client: Client, known: GateView) -> GateView | None:
     Raises:
         CaseError: if the case has closed it meanwhile, or shows what it is not.
     """
-    answered = await _query(client, known.case, "gates")
+    answered = await query_case(client, known.case, "gates")
     if answered is None:
         return None
-    views = _views(known.case, answered)
+    views = views_of(known.case, answered)
     now = next((each for each in views if each.gate == known.gate), None)
     if now is None:
         raise closed(known.case, known.gate)
@@ -230,7 +223,7 @@ def closed(case: str, gate_id: str) -> CaseError:
 async def case_view(client: Client, case: str) -> CaseView | None:
     """Everything about a case; None when nobody answers, or what answers is no agent."""
     try:
-        answer = await _query(client, case, "case")
+        answer = await query_case(client, case, "case")
         view = None if answer is None else CaseView.model_validate(answer)
     except (RPCError, ValidationError):
         return None
@@ -238,7 +231,7 @@ async def case_view(client: Client, case: str) -> CaseView | None:
     return view if genuine else None
 
 
-async def _query(client: Client, case: str, name: str, *args: Any) -> Any:
+async def query_case(client: Client, case: str, name: str, *args: Any) -> Any:
     """Ask a case; None when no worker answers, or its code cannot.
 
     Raises:
@@ -334,111 +327,3 @@ def require_digest(gate: GateView, named: str | None) -> None:
         f"the one that you name ({named[:DIGEST_PREFIX]}); look again at what it asks now. "
         "Nothing was sent"
     )
-
-
-class GateActs(OperatorBase):
-    """Looking at gates."""
-
-    async def gates(
-        self, *, limit: int | None = None, offset: int = 0, **wanted: str | None
-    ) -> GateList:
-        """The open gates that a `GateFilter` of these fields finds, the first to expire first.
-
-        Beside them how many there are of what, what their amounts come to, the cases whose gates
-        cannot be read, and those that are paused in Temporal.
-
-        Raises:
-            ImpossibleName: if there can be no such role.
-            InvalidRequest: if there is no such order.
-        """
-        chosen = GateFilter(**{name: each for name, each in wanted.items() if each is not None})
-        found = await waiting(await self.temporal(), chosen.role)
-        mine = chosen.select(found.gates)
-        page = tuple(mine[offset:][:limit])
-        return found.model_copy(update={"gates": page, **counted(mine)})
-
-    async def find(self, named: str) -> GateView:
-        """The open gate of that id, of an id that begins so, or the only one of a case.
-
-        Raises:
-            CaseError: if there is none.
-            NotFound: if there are several.
-        """
-        client = await self.temporal()
-        if ":" in named:
-            found = await memo_gates(await existing_case(client, named))
-            lacking = f"{named} waits for nobody"
-        else:
-            begins = named.strip().lower()
-            listed = (await waiting(client)).gates if begins else ()
-            found = [gate for gate in listed if gate.gate.startswith(begins)]
-            lacking = f"no open gate {named}"
-        if len(found) > 1:
-            ids = ", ".join(f"{gate.gate} ({gate.case})" for gate in found[:5])
-            raise NotFound(f"{named} is not one gate but {len(found)}: {ids}")
-        if not found:
-            raise CaseError(
-                f"{lacking}: it may have been answered, or its time is over. "
-                "`handrail inbox` lists what is open, `handrail show CASE` what became of one"
-            )
-        return found[0]
-
-    async def gate(self, case: str, gate_id: str) -> GateView:
-        """One open gate as its case sees it now, or as its memo has it without a worker.
-
-        Raises:
-            CaseError: if there is no such case, the gate is not open, or it shows what it is not.
-        """
-        client = await self.temporal()
-        answered = await _query(client, case, "gates")
-        if answered is None:
-            views = await gates_of(await existing_case(client, case))
-        else:
-            views = _views(case, answered)
-        found = next((each for each in views if each.gate == gate_id), None)
-        if found is None:
-            raise closed(case, gate_id)
-        return found
-
-    async def case_gates(self, case: str) -> tuple[GateView, ...] | None:
-        """The open gates of a case as it sees them now; None when no worker answers.
-
-        Raises:
-            CaseError: if there is no such case, or one shows what it is not.
-        """
-        answered = await _query(await self.temporal(), case, "gates")
-        return None if answered is None else tuple(_views(case, answered))
-
-    async def form(self, shown: GateView) -> dict[str, Any] | None:
-        """The JSON Schema of what a gate takes: an amended action, an answer, a result.
-
-        None where it takes nothing, or no worker answers.
-        """
-        if shown.kind in {GateKind.UNDO, GateKind.UNDECIDED, GateKind.READ}:
-            return None
-        answer = await _query(await self.temporal(), shown.case, "form", shown.gate)
-        return cast("dict[str, Any]", answer) if isinstance(answer, dict) else None
-
-    async def case_view(self, case: str) -> CaseView | None:
-        """A case as it sees itself, with the gates that have closed.
-
-        None when no worker answers, or what answers is no agent.
-
-        Raises:
-            CaseError: if there is no such case.
-        """
-        return await case_view(await self.temporal(), case)
-
-    def rights(self, shown: GateView) -> Rights:
-        """What whoever acts may do at a gate, as far as it shows that."""
-        return rights(shown, self._who())
-
-    async def _as_shown(self, named: GateView | str, digest: str | None) -> tuple[GateView, bool]:
-        """A gate as it is now, asking what was shown or named; and whether a worker answers."""
-        client = await self.temporal()
-        shown = await self.find(named) if isinstance(named, str) else named
-        answered = await fresh(client, shown)
-        now = answered or await self.gate(shown.case, shown.gate)
-        require_digest(now, shown.digest)
-        require_digest(now, digest)
-        return now, answered is not None

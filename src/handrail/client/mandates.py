@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from handrail.actions import person
 from handrail.client.base import BY_NAME_ONLY, Statement
-from handrail.client.gates import GateActs
+from handrail.client.gate_acts import GateActs
 from handrail.client.views import MandateDetails, MandateList, MandateUse, MandateView
 from handrail.exceptions import CaseError, InvalidRequest, NotFound, NotPermitted
 from handrail.oversight import (

@@ -39,6 +39,7 @@ from handrail.actions import (
 from handrail.exceptions import ConfigurationError
 from handrail.guardrails.context import WriteContext
 from handrail.guardrails.machine import server_time
+from handrail.guardrails.ruling_judge import RulingJudge, in_place_of
 from handrail.ledger import Ledger, RulingRow, RulingUsed
 from handrail.oversight import (
     BY_NAME,
@@ -46,7 +47,6 @@ from handrail.oversight import (
     MANDATE_STATEMENT,
     MESSAGE_QUEUE,
     NOTIFY_WORKFLOW,
-    GateKind,
     NoMandate,
     NotificationRequest,
     NotProven,
@@ -108,7 +108,7 @@ class Entitlement:
         """
         now, keys = server_time(), self.trust.keys()
         deputies = delegations(await self.mandates(now), self.agent, now)
-        judge = _RulingJudge(policy, facts, proving, deputies)
+        judge = RulingJudge(policy, facts, proving, deputies)
         proofs: list[ProofResult] = []
         rows: list[RulingRow] = []
         readings = proving.readings or (None,) * len(proving.rulings)
@@ -219,7 +219,7 @@ class Entitlement:
             # In whose place somebody rules by a delegation for a time, no case knows.
             now = server_time()
             deputies = delegations(await self.mandates(now), self.agent, now)
-        seats = [r.stands_for or _in_place_of(policy, facts, r.by, r.via, deputies) for r in said]
+        seats = [r.stands_for or in_place_of(policy, facts, r.by, r.via, deputies) for r in said]
         return tuple(Approval(r.by, r.at, r.via, seat) for r, seat in zip(said, seats, strict=True))
 
     async def _proven(self, write: WriteContext, doubt: DoubtAnswer | None) -> Approvals:
@@ -255,7 +255,7 @@ class Entitlement:
             if ruled.ruling is None or not _allows(ruled, facts, attempt.digest, doubt):
                 continue
             seat = delegated.get((ruled.ruling.gate, proved.by))
-            seat = seat or _in_place_of(policy, facts, proved.by, ruled.ruling.via, deputies)
+            seat = seat or in_place_of(policy, facts, proved.by, ruled.ruling.via, deputies)
             approvals.append(Approval(proved.by, proved.at, ruled.ruling.via, seat))
             uses.append(proved.jti)
         return Approvals(tuple(approvals), tuple(uses))
@@ -287,46 +287,6 @@ class Entitlement:
             for g in found
             if g.mandate.role in roles
         ]
-
-
-@dataclass(frozen=True)
-class _RulingJudge:
-    """Says of proven rulings whether their people may rule so."""
-
-    policy: Policy
-    facts: Facts | None
-    proving: ProofRequest
-    deputies: Mapping[str, Sequence[str]]
-
-    def proof(self, verb: str, ruling: Ruling, proved: VerifiedRuling) -> ProofResult:
-        if verb == Verb.ANSWER and ruling.question is not None:
-            return ProofResult(proven=True)  # the gate knows whom it was put to
-        seat = self.proving.seats.get(proved.by) or self._seat(proved.by, ruling.via)
-        why = self._cannot(verb, ruling, proved.by, seat)
-        return ProofResult(proven=True, entitled=why is None, why=why or "", stands_for=seat)
-
-    def _seat(self, by: str, via: str) -> str | None:
-        if self.facts is not None:
-            return _in_place_of(self.policy, self.facts, by, via, self.deputies)
-        seats = (who for who, to in self.deputies.items() if by in to)
-        return next((who for who in seats if self._not_asked(by, None, via)), None)
-
-    def _cannot(self, verb: str, ruling: Ruling, by: str, seat: str | None) -> str | None:
-        deciding = verb == Verb.APPROVE or (
-            verb == Verb.ANSWER and self.proving.kind == GateKind.IN_DOUBT
-        )
-        if deciding and self.facts is not None:
-            asked = self.proving
-            barred = (*asked.askers, *self.policy.barred(asked.requester, asked.drafters))
-            return self.policy.cannot(by, self.facts, seat, ruling.via, barred=barred)
-        why = self._not_asked(by, seat, ruling.via)
-        if why is None and verb == Verb.DELEGATE:
-            why = self.policy.deputy(by, person(ruling.to or ""))
-        return why
-
-    def _not_asked(self, by: str, seat: str | None, via: str) -> str | None:
-        whys = [self.policy.cannot_answer(by, role, seat, via) for role in self.proving.roles]
-        return None if None in whys else next(iter(whys), "no role is asked")
 
 
 def _mark(write: WriteContext, doubt: DoubtAnswer | None) -> str:
@@ -399,13 +359,3 @@ def _allows(ruled: RulingRecord, facts: Facts, digest: str, doubt: DoubtAnswer |
     except ValidationError:
         return False
     return digest_of(facts.step, action) == digest
-
-
-def _in_place_of(
-    policy: Policy, facts: Facts, by: str, via: str, deputies: Mapping[str, Sequence[str]]
-) -> str | None:
-    """In whose place somebody rules by a delegation for a time; None for their own."""
-    if policy.cannot(by, facts, None, via) is None:
-        return None
-    seats = (who for who, to in deputies.items() if by in map(person, to))
-    return next((who for who in seats if policy.cannot(by, facts, who, via) is None), None)

@@ -34,24 +34,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from handrail.actions import Action, Finding, Kind, LedgerMark, Level, Terms, Verdict, as_json
 from handrail.agent import LiveCall, source_finding
-from handrail.exceptions import HandrailError, LedgerUnavailable
+from handrail.exceptions import LedgerUnavailable
 from handrail.guardrails.admission import Admission
 from handrail.guardrails.anomaly.watch import AnomalyDetector
-from handrail.guardrails.context import (
-    Judgement,
-    WriteContext,
-    broken,
-    gravest,
-)
+from handrail.guardrails.context import Judgement, WriteContext, broken, gravest
 from handrail.guardrails.data_checks import Check, answer, look
 from handrail.guardrails.entitlement import Entitlement
 from handrail.guardrails.ledger_watch import LedgerWatch
 from handrail.guardrails.machine import server_time
+from handrail.guardrails.situation import LATELY, SituationCache, StalePolicy
 from handrail.ledger import Duplicate, EffectState, Ledger, OverLimit, Situation
 from handrail.oversight import delegations, setting_in_force, why_stopped
 from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy
@@ -61,34 +56,10 @@ from handrail.wire import Duplicates, Limit
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-LATELY = timedelta(milliseconds=500)
-"""How old what is known of stops, levels and the policy may be where nothing is written, or where
-the transaction of an intent confirms it."""
-
 _PLANTED = 5.0
 """Seconds within which an agent makes a bad proposal: people wait for the real one."""
 
 log = logging.getLogger("handrail.guards")
-
-
-class StalePolicy(HandrailError):
-    """Another policy is in force than the file of this worker: it writes nothing until it is."""
-
-    def __init__(self, policy: Policy, in_force: str) -> None:
-        """Say which one this worker has, and which is `in_force`."""
-        super().__init__(
-            f"this worker has the policy {policy.label}, and {in_force} is in force: give it that "
-            "file, or a later one with a higher version; another worker may go on meanwhile"
-        )
-
-
-@dataclass
-class SituationCache:
-    """What this worker said and saw last: the policy that it loaded, and a situation, when."""
-
-    loaded: str = ""
-    at: float = 0.0
-    situation: Situation | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         ComparisonCount,
         ComparisonFigures,
     )
-    from handrail.ledger.effects import Situation
     from handrail.ledger.entries import (
         ALONE,
         CONTRADICTS,
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
         AnswerRow,
         BaselineRow,
         Comparison,
-        IntakeRow,
-        IntakeState,
         KeptDifference,
         MandateRow,
         MetricQuery,
@@ -50,10 +47,10 @@ if TYPE_CHECKING:
     )
     from handrail.ledger.figures import AgentFigures, CaseFigures, QuestionFigures
     from handrail.ledger.history import BreakerRule, PastVerdict, PastWrite, WriteRates
-    from handrail.ledger.intake import intake_id
-    from handrail.ledger.intents import BeginResult, EffectRow, Intent, Outdated, Stopped
+    from handrail.ledger.intake import IntakeRow, IntakeState, intake_id
+    from handrail.ledger.intents import BeginResult, EffectRow, Intent, Outdated, Situation, Stopped
     from handrail.ledger.ledger import Ledger
-    from handrail.ledger.limits import (
+    from handrail.ledger.measures import (
         Duplicate,
         LimitMeasure,
         OverLimit,

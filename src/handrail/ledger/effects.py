@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from handrail.exceptions import NotDone
 from handrail.ledger import counters, orders, rulings, verdicts
 from handrail.ledger import limits as counted
 from handrail.ledger.database import Database
-from handrail.ledger.intents import BeginResult, EffectRow, Intent, Outdated, Stopped
+from handrail.ledger.intents import BeginResult, EffectRow, Intent, Outdated, Situation, Stopped
 from handrail.ledger.orders import Controls, controls_in_force
 from handrail.ledger.rows import InsertNew, Rows
 from handrail.ledger.tables import EffectState
@@ -24,16 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handrail.ledger.verdicts import VerdictRow
-
-
-@dataclass(frozen=True)
-class Situation(Controls):
-    """Snapshot of what a door judges by.
-
-    `effect`: what is known under the key of the write, if anything, and if it was looked at.
-    """
-
-    effect: EffectRow | None = None
 
 
 class Effects(Database):

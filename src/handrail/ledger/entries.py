@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from handrail.actions import Level, Ruling
@@ -343,40 +342,6 @@ class KeptDifference:
     kind: str
     fields: tuple[str, ...]
     above: Mapping[str, str]
-
-
-class IntakeState(StrEnum):
-    """What becomes of an entry."""
-
-    WAITING = "waiting"
-    """It is tried again by itself."""
-    WRONG = "wrong"
-    """It becomes no event as it is: somebody mends it, has it tried again, or drops it."""
-    STARTED = "started"
-    DROPPED = "dropped"
-
-
-@dataclass(frozen=True)
-class IntakeRow:
-    """What somebody sent. `raw`: as they sent it, for the mapping of `source`; else an event.
-
-    Of one that has ended, `body` is gone.
-    """
-
-    id: str
-    agent: str
-    source: str
-    received: datetime
-    state: IntakeState
-    raw: bool
-    body: str
-    headers: dict[str, str]
-    requested_by: str
-    why: str
-    case: str | None = None
-    ended: datetime | None = None
-    ended_by: str | None = None
-    ended_why: str | None = None
 
 
 @dataclass(frozen=True)

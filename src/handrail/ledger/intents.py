@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from handrail.actions import LedgerMark, Receipt
 from handrail.exceptions import HandrailError, NotDone
+from handrail.ledger.orders import Controls
 from handrail.ledger.tables import EffectState
 
 if TYPE_CHECKING:
@@ -96,3 +97,13 @@ class BeginResult:
     mark: LedgerMark | None = None
     abandoned: int = 0
     lost: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Situation(Controls):
+    """Snapshot of what a door judges by.
+
+    `effect`: what is known under the key of the write, if anything, and if it was looked at.
+    """
+
+    effect: EffectRow | None = None

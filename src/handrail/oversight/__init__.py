@@ -24,10 +24,7 @@ if TYPE_CHECKING:
         DOUBT_ANSWERS,
         THE_AGENT,
         Closing,
-        Consultation,
         Gate,
-        GateKind,
-        Question,
         next_moment,
         open_gate,
         pass_time,
@@ -110,6 +107,7 @@ if TYPE_CHECKING:
         waits_for_second,
         why_stopped,
     )
+    from handrail.oversight.questions import Consultation, GateKind, Question
     from handrail.oversight.reviews import (
         NotReviewed,
         Opinion,

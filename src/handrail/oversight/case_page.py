@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from handrail.actions import DIGEST_PREFIX
 from handrail.oversight.fields import gate_lines, units_in_words, was_called
-from handrail.oversight.gate import GateKind
 from handrail.oversight.page_cuts import cut_values, open_fence
+from handrail.oversight.questions import GateKind
 from handrail.oversight.rulings import unproven_people
 from handrail.oversight.views import how_to_answer
 from handrail.states import State

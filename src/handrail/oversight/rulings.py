@@ -30,15 +30,14 @@ from handrail.oversight.gate import (
     DOUBT_ANSWERS,
     THE_AGENT,
     Closing,
-    Consultation,
     Gate,
     GateDelegation,
-    GateKind,
     close,
     pass_time,
     people,
     settled,
 )
+from handrail.oversight.questions import Consultation, GateKind
 from handrail.oversight.signatures import BY_NAME
 from handrail.text import first_fault, moment_in_words, unproven
 from handrail.wire import ProofResult, RulingReading

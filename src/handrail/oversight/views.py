@@ -19,21 +19,11 @@ from handrail.actions import (
     Usage,
     canonical,
 )
-from handrail.oversight.gate import (
-    DOUBT_ANSWERS,
-    Closing,
-    Consultation,
-    Gate,
-    GateKind,
-    entitled,
-    next_moment,
-)
+from handrail.oversight.gate import DOUBT_ANSWERS, Closing, Gate, entitled, next_moment
+from handrail.oversight.questions import Consultation, GateKind
 from handrail.policy import after_working_time
 from handrail.states import State
-from handrail.text import (
-    moment_in_words,
-    unproven,
-)
+from handrail.text import moment_in_words, unproven
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

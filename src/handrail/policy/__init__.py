@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from handrail.policy.json_schema import policy_schema
     from handrail.policy.matching import NobodyMayApprove, distinct_people
     from handrail.policy.parts import AgentShape, Breaker, Budget, Facts, Normal, Review, WriteShape
-    from handrail.policy.policy import Policy, PolicyFile, parse_policy, share_of
+    from handrail.policy.policy import Policy, share_of
+    from handrail.policy.policy_file import PolicyFile, parse_policy
     from handrail.policy.quorum import Approval
     from handrail.policy.rule_types import Types
     from handrail.policy.setting import Setting

@@ -122,7 +122,7 @@ async def test_each_situation_ends_as_it_does_by_the_client(
     stage: Stage, do: Do, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: dict[str, str] = {}
-    real = gates._views  # pyright: ignore[reportPrivateUsage]  # what a case shows
+    real = gates.views_of
     # All are asked first: what one of them allows in advance would be asked no more.
     asked = [
         await (
@@ -139,9 +139,9 @@ async def test_each_situation_ends_as_it_does_by_the_client(
         def shown(case: str, given: Any, changes: Mapping[str, Any] = each.shows) -> list[GateView]:
             return [view.model_copy(update=dict(changes)) for view in real(case, given)]
 
-        monkeypatch.setattr(gates, "_views", shown)
+        monkeypatch.setattr(gates, "views_of", shown)
         told[each.name] = await do(gate, each)
-        monkeypatch.setattr(gates, "_views", real)
+        monkeypatch.setattr(gates, "views_of", real)
     expected = {each.name: NAMED.get(each.name, each.says) for each in HERE}
     wrong = {
         name: (said, expected[name])

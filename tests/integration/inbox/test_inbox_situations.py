@@ -133,7 +133,7 @@ async def test_a_page_answers_as_the_client_does(
 ) -> None:
     monkeypatch.setitem(PER_MINUTE, "sign-in", 1_000)
     told: dict[str, str] = {}
-    real = gates._views  # pyright: ignore[reportPrivateUsage]  # what a case shows
+    real = gates.views_of
     chosen = [each for each in (*RULINGS, *ALLOWED) if each.name not in NOT_ON_A_PAGE]
     async with run_inbox(POLICY, inbox_domains="example.com") as inbox:
         # All are asked first: what one of them allows in advance would be asked no more.
@@ -147,9 +147,9 @@ async def test_a_page_answers_as_the_client_does(
             ) -> list[GateView]:
                 return [view.model_copy(update=dict(changes)) for view in real(case, given)]
 
-            monkeypatch.setattr(gates, "_views", shown)
+            monkeypatch.setattr(gates, "views_of", shown)
             told[each.name] = await on_page(inbox, gate, each)
-            monkeypatch.setattr(gates, "_views", real)
+            monkeypatch.setattr(gates, "views_of", real)
     assert wrong(told, ON_A_PAGE) == {}
 
 

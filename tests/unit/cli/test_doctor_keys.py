@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from handrail import Fleet
-from handrail.cli.doctor import keys_diagnosed
+from handrail.cli.doctor_keys import keys_diagnosed
 from handrail.cli.doctor_looks import Diagnosis, looked
 from handrail.oversight import Keyring, SigningKey
 from handrail.runtime import Settings

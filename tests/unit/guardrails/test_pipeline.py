@@ -15,7 +15,7 @@ from handrail import Action, Effect, Ledger, check, write
 from handrail.actions import Basis, Level, digest_of
 from handrail.guardrails import pipeline
 from handrail.guardrails.door import Door
-from handrail.guardrails.pipeline import StalePolicy
+from handrail.guardrails.situation import StalePolicy
 from handrail.ledger import OrderRow, Situation
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.testing import UNPROVEN

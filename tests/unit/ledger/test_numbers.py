@@ -10,7 +10,7 @@ import pytest
 
 from handrail import Ledger
 from handrail.ledger import Intent, OverLimit
-from handrail.ledger.limits import number
+from handrail.ledger.entries import number
 from handrail.wire import Limit
 
 LIMIT = Limit("amount", Decimal(100), timedelta(hours=1), "amount: at most 100 per hour")

@@ -16,14 +16,13 @@ from handrail.actions import Action, Ask, RoleStage, Ruling, RulingRecord, diges
 from handrail.oversight.gate import (
     Closing,
     Gate,
-    GateKind,
-    Question,
     entitled,
     next_moment,
     open_gate,
     pass_time,
     withdraw_gate,
 )
+from handrail.oversight.questions import GateKind, Question
 from handrail.oversight.rulings import judge_ruling as judge
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from handrail.actions import Action, Ask, RoleStage, Ruling, RulingRecord, Terms, digest_of
-from handrail.oversight.gate import Gate, GateKind, Question, next_moment, open_gate, pass_time
+from handrail.oversight.gate import Gate, next_moment, open_gate, pass_time
+from handrail.oversight.questions import GateKind, Question
 from handrail.oversight.rulings import answered_by_agent
 from handrail.oversight.rulings import judge_ruling as judge
 from handrail.policy import after_working_time

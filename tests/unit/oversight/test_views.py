@@ -27,15 +27,11 @@ from handrail.actions import (
 from handrail.agent.case import Case
 from handrail.agent.escalation import AnswerModel
 from handrail.oversight.case_page import LARGEST_PAGE, case_markdown
-from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.page_cuts import cut_values, open_fence
+from handrail.oversight.questions import GateKind, Question
 from handrail.oversight.views import how_to_answer
 from handrail.states import State
-from handrail.text import (
-    escape_hidden,
-    markdown_json,
-    markdown_quote,
-)
+from handrail.text import escape_hidden, markdown_json, markdown_quote
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])

@@ -25,17 +25,9 @@ from handrail.guardrails.anomaly.numbers import (
     confidences,
     pace,
 )
-from handrail.guardrails.anomaly.targets import (
-    LAST,
-    RUN,
-    ProportionChart,
-    TailRun,
-    Targets,
-    run,
-    share,
-    targets,
-)
-from handrail.ledger import PastVerdict, PastWrite, WriteRates
+from handrail.guardrails.anomaly.past_verdicts import PastVerdicts, WatchedShare
+from handrail.guardrails.anomaly.targets import RUN, TailRun, Targets, run, targets
+from handrail.ledger import PastWrite, WriteRates
 from handrail.oversight import CURRENCY
 from handrail.text import one_line
 
@@ -48,17 +40,7 @@ V = TypeVar("V")
 FRESH = timedelta(seconds=60)
 """How long what was read of the history is used."""
 
-_GUARDED = ("rule: ", "check: ", "only", "limit", "source", "duplicate")
 _MOST_JUDGED = 10_000
-
-
-@dataclass(frozen=True)
-class _WatchedShare:
-    """A share of the verdicts; and how many there are in its window now, this write counted."""
-
-    what: str
-    chart: ProportionChart
-    now: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +62,7 @@ class Pattern:
     runs: Mapping[str, TailRun] = field(default_factory=dict[str, TailRun])
     hour: Clock | None = None
     paces: tuple[Pace, ...] = ()
-    shares: tuple[_WatchedShare, ...] = ()
+    shares: tuple[WatchedShare, ...] = ()
 
     def figures(self) -> list[Figure]:
         """Each watched thing: what is normal, and what would be flagged."""
@@ -112,7 +94,7 @@ class AnomalyDetector:
         self._ledger = ledger
         self._fresh = fresh.total_seconds()
         self._steps: dict[str, _StepHistory] = {}
-        self._verdicts = _Verdicts(agent, ledger)
+        self._verdicts = PastVerdicts(agent, ledger)
 
     async def findings(self, policy: Policy, facts: Facts, now: datetime) -> list[Finding]:
         """Why a write is outside what is normal, each a reason to hold; none while learning.
@@ -396,56 +378,3 @@ def _paces(rates: WriteRates) -> tuple[Pace, ...]:
 
 
 # Shares of verdicts
-
-
-@dataclass
-class _Proposal:
-    """One action that the agent proposed, however often it was judged."""
-
-    step: str
-    guarded: bool
-    passed: bool
-
-
-class _Verdicts:
-    """What the door said of the agent's latest proposals, oldest first."""
-
-    def __init__(self, agent: str, ledger: Ledger) -> None:
-        self._agent, self._ledger = agent, ledger
-        self._last = 0
-        self._proposals: dict[tuple[str, str], _Proposal] = {}
-
-    async def read(self) -> None:
-        """Read what is new, and some of before: numbers are given before they are committed."""
-        for row in await self._ledger.past_verdicts(self._agent, self._last - _OVERLAP):
-            self._last = max(self._last, row.number)
-            self._enter(row)
-        for old in list(self._proposals)[: -2 * _LATEST]:
-            del self._proposals[old]
-
-    def _enter(self, row: PastVerdict) -> None:
-        guarded = any(why.startswith(_GUARDED) for why in row.whys)
-        new = _Proposal(row.step, guarded, passed=False)
-        known = self._proposals.setdefault((row.case, row.digest), new)
-        known.passed = known.passed or row.kind is Kind.PASS
-
-    def shares(self, step: str) -> tuple[_WatchedShare, _WatchedShare]:
-        """The step's share of what was let pass, and how much of the step was held or refused.
-
-        What was not let pass teaches nothing of the mix, nor do the latest, which are looked at.
-        """
-        every = list(self._proposals.values())
-        passed = [each.step == step for each in every if each.passed]
-        mine = [each.guarded for each in every if each.step == step]
-        mix = share(f"writes were {step}", passed[:-LAST])
-        guarded = share(f"proposals of {step} were held or refused by a rule", mine[:-LAST])
-        # The write that is judged is one more of its step.
-        now = 1 + sum(each.step == step for each in every[1 - LAST :])
-        return (
-            _WatchedShare("mix: share of the agent's writes", mix, now),
-            _WatchedShare("mix: share held or refused", guarded, sum(mine[-LAST:])),
-        )
-
-
-_LATEST = 2_000
-_OVERLAP = 200
