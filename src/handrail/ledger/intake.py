@@ -13,15 +13,48 @@ import sqlalchemy as sa
 
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger.database import Database
-from handrail.ledger.intake import IntakeRow, IntakeState
 from handrail.ledger.rows import Rows, narrowed
 from handrail.ledger.tables import intake as _intake
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
 MOST_KEPT = 20_000
 """Entries that wait, or are to be mended: more are not taken, so that nobody fills the disk."""
+
+
+class IntakeState(StrEnum):
+    """What becomes of an entry."""
+
+    WAITING = "waiting"
+    """It is tried again by itself."""
+    WRONG = "wrong"
+    """It becomes no event as it is: somebody mends it, has it tried again, or drops it."""
+    STARTED = "started"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True)
+class IntakeRow:
+    """What somebody sent. `raw`: as they sent it, for the mapping of `source`; else an event.
+
+    Of one that has ended, `body` is gone.
+    """
+
+    id: str
+    agent: str
+    source: str
+    received: datetime
+    state: IntakeState
+    raw: bool
+    body: str
+    headers: dict[str, str]
+    requested_by: str
+    why: str
+    case: str | None = None
+    ended: datetime | None = None
+    ended_by: str | None = None
+    ended_why: str | None = None
 
 
 def intake_id(agent: str, source: str, body: str) -> str:
@@ -111,37 +144,3 @@ _ENTRIES: Rows[IntakeRow] = Rows(IntakeRow, _intake, later=("ended", "ended_by",
 
 def _open(id_: str) -> sa.Update:
     return sa.update(_intake).where(_intake.c.id == id_, _intake.c.state.in_(_OPEN))
-
-
-class IntakeState(StrEnum):
-    """What becomes of an entry."""
-
-    WAITING = "waiting"
-    """It is tried again by itself."""
-    WRONG = "wrong"
-    """It becomes no event as it is: somebody mends it, has it tried again, or drops it."""
-    STARTED = "started"
-    DROPPED = "dropped"
-
-
-@dataclass(frozen=True)
-class IntakeRow:
-    """What somebody sent. `raw`: as they sent it, for the mapping of `source`; else an event.
-
-    Of one that has ended, `body` is gone.
-    """
-
-    id: str
-    agent: str
-    source: str
-    received: datetime
-    state: IntakeState
-    raw: bool
-    body: str
-    headers: dict[str, str]
-    requested_by: str
-    why: str
-    case: str | None = None
-    ended: datetime | None = None
-    ended_by: str | None = None
-    ended_why: str | None = None
