@@ -4,7 +4,7 @@ A face names all that its room shows, and whoever takes one name of it needs no 
 module of that name: all of them together cost a second, which every command would pay.
 
     if TYPE_CHECKING:
-        from handrail.ledger.intake import IntakeRow
+        from handrail.ledger.intake_rows import IntakeRow
     else:
         __getattr__ = on_demand(__name__)
 

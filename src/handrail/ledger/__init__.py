@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     )
     from handrail.ledger.figures import AgentFigures, CaseFigures, QuestionFigures
     from handrail.ledger.history import BreakerRule, PastVerdict, PastWrite, WriteRates
-    from handrail.ledger.intake import IntakeRow, IntakeState, intake_id
+    from handrail.ledger.intake import intake_id
+    from handrail.ledger.intake_rows import IntakeRow, IntakeState
     from handrail.ledger.intents import BeginResult, EffectRow, Intent, Outdated, Situation, Stopped
     from handrail.ledger.ledger import Ledger
     from handrail.ledger.measures import (

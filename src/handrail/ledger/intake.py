@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger.database import Database
+from handrail.ledger.intake_rows import IntakeRow, IntakeState
 from handrail.ledger.rows import Rows, narrowed
 from handrail.ledger.tables import intake as _intake
 
@@ -21,40 +20,6 @@ if TYPE_CHECKING:
 
 MOST_KEPT = 20_000
 """Entries that wait, or are to be mended: more are not taken, so that nobody fills the disk."""
-
-
-class IntakeState(StrEnum):
-    """What becomes of an entry."""
-
-    WAITING = "waiting"
-    """It is tried again by itself."""
-    WRONG = "wrong"
-    """It becomes no event as it is: somebody mends it, has it tried again, or drops it."""
-    STARTED = "started"
-    DROPPED = "dropped"
-
-
-@dataclass(frozen=True)
-class IntakeRow:
-    """What somebody sent. `raw`: as they sent it, for the mapping of `source`; else an event.
-
-    Of one that has ended, `body` is gone.
-    """
-
-    id: str
-    agent: str
-    source: str
-    received: datetime
-    state: IntakeState
-    raw: bool
-    body: str
-    headers: dict[str, str]
-    requested_by: str
-    why: str
-    case: str | None = None
-    ended: datetime | None = None
-    ended_by: str | None = None
-    ended_why: str | None = None
 
 
 def intake_id(agent: str, source: str, body: str) -> str:
