@@ -52,6 +52,7 @@ from handrail.client.views import (
 from handrail.exceptions import CaseError, LedgerUnavailable
 from handrail.ledger import STUCK
 from handrail.states import ENDS, State
+from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -327,10 +328,14 @@ class CaseActs(GateActs, StartActs):
         """Everything about one case, from wherever it is known.
 
         Raises:
-            CaseError: if there is none of that id.
+            CaseError: if there is none of that id; of one that only the ledger knows, with what it
+                has of it.
         """
-        client = await self.temporal()
-        execution, lacking = await gates.existing_case(client, case), list[str]()
+        client, lacking = await self.temporal(), list[str]()
+        try:
+            execution = await gates.existing_case(client, case)
+        except CaseError as error:
+            raise CaseError(await self._forgotten(case) or str(error)) from error
         ended = execution.close_time is not None
         outcome = await outcome_of(client.get_workflow_handle(case)) if ended else None
         view, why = await gates.case_view(client, case), why_ended(execution)
@@ -387,6 +392,34 @@ class CaseActs(GateActs, StartActs):
         except CaseError as error:
             lacking.append(str(error))
             return ()
+
+    async def _forgotten(self, case: str) -> str:
+        """What the ledger has of a case that Temporal knows no more; empty if that is nothing."""
+        if self._ledger is None:
+            return ""
+        try:
+            record = (await self._ledger.case_records([case])).get(case)
+            effects = await self._ledger.effects(case)
+            erased = await self._ledger.orders(case.partition(":")[0], kind="erase")
+        except LedgerUnavailable:
+            return ""
+        said = [
+            f"it was erased at {moment_in_words(each.at)} by {each.by}: {each.why}"
+            for each in erased
+            if each.case == case
+        ]
+        if record is not None:
+            row = record.case
+            end = f", ended {moment_in_words(row.ended)}" if row.ended else ""
+            said.append(f"it began {moment_in_words(row.begun)}{end}: {row.state}")
+        said += [f"{each.step} is {str(each.state).replace('_', ' ')}" for each in effects]
+        if not said:
+            return ""
+        return (
+            f"Temporal knows {case} no more: it ended long ago, was erased, or the server lost it. "
+            f"The ledger has of it: {'; '.join(said)}. `handrail rulings --case {case}` has who "
+            "let it, `handrail audit` all of its time"
+        )
 
     async def _kept(self, case: str, lacking: list[str]) -> dict[str, Any]:
         """What the ledger has of a case; nothing where there is none, or it does not answer."""

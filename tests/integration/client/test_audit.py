@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from handrail import Agent, Fleet
 from handrail.client import Operator
 from handrail.evidence import chained
-from handrail.exceptions import InvalidRequest
+from handrail.exceptions import CaseError, InvalidRequest
 from handrail.ledger import IncidentRow, ReviewRow
 from handrail.oversight import Keyring, SigningKey, Trust, new_opinion, signed_answer
 from handrail.testing import Outside, Stage, eventually
@@ -337,6 +337,11 @@ async def test_what_is_erased_is_gone_and_audits_stay_sound(audited: Audited) ->
     (order,) = await stage.ledger.orders("refunds", kind="erase")
     assert (order.case, order.by, order.why) == (case, ANA, "the customer asked for it")
     assert (await audited.ana.erase(case, "again")).histories == 0
+    # Who asks for it hears what there still is.
+    with pytest.raises(CaseError, match=f"erased at .* by {ANA}: the customer .*refund is done"):
+        await audited.ana.case(case)
+    with pytest.raises(CaseError, match="there is no case refunds:R-77"):
+        await audited.ana.case("refunds:R-77")
 
 
 async def test_a_ledger_that_somebody_altered_is_no_witness(audited: Audited) -> None:
