@@ -24,7 +24,7 @@ BUDGETS = {
     "agent": 10_501,
     "guardrails": 6_050,
     "evidence": 5_540,
-    "client": 8_431,
+    "client": 8_464,
     "runtime": 8_087,
     "integrations": 6_651,
     "inbox": 10_056,
