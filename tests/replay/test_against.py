@@ -138,7 +138,7 @@ def test_a_field_with_a_default_is_asked_again_and_said(
     said = machine.run("check", "--against", path, code=Code.WAITS)
     assert "would be asked again" in said
     assert 'note was nothing, is ""' in said
-    assert "1 cases: 1 would be asked again" in said
+    assert "1 case: 1 would be asked again" in said
 
 
 def test_what_is_in_doubt_and_what_is_undone_is_told_apart(

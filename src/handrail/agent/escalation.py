@@ -153,7 +153,9 @@ class AnswerModel:
         try:
             self.result.validate_json(to_json(result), by_alias=True, by_name=True)
         except ValidationError as error:
-            return f"`result` is not what this write returns: {first_fault(error)}"
+            asks = self.action is Action
+            what = "it is not what is asked" if asks else "`result` is not what this write returns"
+            return f"{what}: {first_fault(error)}"
         # The agent's own validators: whatever they raise, a ruling must not wedge the case.
         except Exception as error:  # noqa: BLE001
             return f"`result` cannot be judged: {type(error).__name__}: {error}"

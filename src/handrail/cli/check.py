@@ -206,4 +206,5 @@ def _print_cases(out: Output, cases: list[dict[str, Any]]) -> None:
                 out.show(label(write["step"], plain(write["why"])))
     count = Counter(case["outcome"] for case in cases)
     said = [f"{count[each]} {words}" for each, words in _WORDS.items() if count[each]]
-    out.show(Text(f"{len(cases)} cases: {', '.join(said)}" if cases else "no case is open", "bold"))
+    many = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
+    out.show(Text(f"{many}: {', '.join(said)}" if cases else "no case is open", "bold"))

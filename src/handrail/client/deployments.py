@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.api.deployment.v1 import RoutingConfig
 from temporalio.api.deployment.v1 import WorkerDeploymentVersion as Version
-from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.enums.v1 import TaskQueueType, VersionDrainageStatus
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
@@ -51,6 +51,7 @@ MOST_CASES = 10_000
 _DESCRIBED = 20
 """Cases without a build that are asked which one cannot run them."""
 
+_OPEN = "HandrailState IS NOT NULL AND ExecutionStatus = 'Running'"
 _WORKFLOWS = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
 _PROBLEMS = SearchAttributeKey.for_keyword_list("TemporalReportedProblems")
 _FAILED = {State.FAILED, State.ROLLED_BACK}
@@ -186,6 +187,21 @@ async def routing(client: Client, deployment: str) -> RoutingConfig | None:
         answer = await client.workflow_service.describe_worker_deployment(asked, retry=True)
         return answer.worker_deployment_info.routing_config
     return None
+
+
+async def open_cases(client: Client, deployment: str) -> dict[str, int]:
+    """How many cases are open on each build that has any: workers of it must stay."""
+    asked = DescribeWorkerDeploymentRequest(namespace=client.namespace, deployment_name=deployment)
+    found: dict[str, int] = {}
+    with _missing():
+        answer = await client.workflow_service.describe_worker_deployment(asked, retry=True)
+        for each in answer.worker_deployment_info.version_summaries:
+            build = each.deployment_version.build_id
+            whose = quoted(f"{deployment}:{build}", "build")
+            query = f"{_OPEN} AND TemporalWorkerDeploymentVersion = {whose}"
+            if each.drainage_status != VersionDrainageStatus.VERSION_DRAINAGE_STATUS_DRAINED:
+                found[build] = (await client.count_workflows(query)).count
+    return {build: count for build, count in found.items() if count}
 
 
 async def agents_of(client: Client, deployment: str, build: str) -> frozenset[str]:

@@ -30,6 +30,7 @@ from handrail.client.deployments import (
     agents_of,
     build_cases,
     deployments,
+    open_cases,
     routing,
     why_unready,
     workers_of,
@@ -70,6 +71,7 @@ _LONGEST_WHY = 1_000
 class BuildView(Document):
     """A build of a deployment: what it gets, and its cases since the rollout began.
 
+    `open`: all of its open ones, whenever they began: its workers must stay until they have ended.
     `share`: of new cases, in percent. `bad`: the share of its cases that failed, were refused or
     had an incident, each counted once; None without any. `band`: how large that may be.
     """
@@ -324,7 +326,8 @@ async def _view(client: Client, deployment: str) -> DeploymentView:
     share = round(now.ramping_version_percentage * 100) if now is not None and ramping else 0
     tried = known.ramp.build if known is not None else ""
     before = known.before if known is not None else ""
-    builds = [each for each in dict.fromkeys((before, current, ramping, tried)) if each]
+    waiting = await open_cases(client, deployment)
+    builds = [each for each in dict.fromkeys((before, current, ramping, tried, *waiting)) if each]
     shares = {current: WHOLE - share} | ({ramping: share} if ramping else {})
     since = known.begun if known is not None else None
     agents = await agents_of(client, deployment, tried or current)
@@ -339,7 +342,7 @@ async def _view(client: Client, deployment: str) -> DeploymentView:
                 share=percent(shares.get(build, 0)),
                 workers=min(seen, default=0),
                 cases=cases.cases,
-                open=cases.open,
+                open=waiting.get(build, 0),
                 failed=cases.failed,
                 refused=cases.refused,
                 incidents=cases.incidents,

@@ -138,7 +138,7 @@ async def test_a_worse_build_is_taken_back_and_a_good_one_becomes_current(trial:
     old, new = back.builds
     assert (old.build, old.current, old.share, new.share) == ("b1", True, "100%", "0%")
     assert new.refused == new.cases >= 3
-    assert old.refused == 0
+    assert (old.refused, old.open) == (0, 1)  # the one that began before the rollout waits on
     assert "30 cases of b1" in new.band or "31 cases of b1" in new.band
 
     await trial.build("b3", "good")
@@ -153,6 +153,7 @@ async def test_a_worse_build_is_taken_back_and_a_good_one_becomes_current(trial:
     assert (await boss.steer_rollout("resume")).stand is OrderState.DONE
     done = await trial.until("done")
     assert {each.build: each.share for each in done.builds if each.current} == {"b3": "100%"}
+    assert {each.build: each.open for each in done.builds if each.open} == {"b1": 1}
     await ANA.approve(waiting)
     await waiting.outcome()
     told = [
