@@ -185,12 +185,8 @@ class _Writer:
         self.ordered = self.write.undoing and self.attempt.ordered
         self.heartbeats, self.made = current_heartbeats(), time.monotonic()
         self._start_clock()
-        self.effect = Effect(
-            key=self.attempt.key,
-            case=self.attempt.case,
-            step=self.step.name,
-            undoes=self.attempt.undoes,
-        )
+        key, case, undoes = self.attempt.key, self.attempt.case, self.attempt.undoes
+        self.effect = Effect(key=key, case=case, step=self.step.name, undoes=undoes)
 
     def _start_clock(self) -> None:
         self.owner = self._sealed(new_owner(self.step.timeout))
@@ -271,9 +267,10 @@ class _Writer:
         since = min(sent or self.heartbeats.scheduled, self.heartbeats.scheduled)
         self.effect = self.effect.model_copy(update={"begun": since})
         if self.step.find is not None and not self.write.came.misfit:
-            receipt = await self._found()  # what is there already is not waited for
-            if receipt is not None:
-                return receipt
+            with contextlib.suppress(Final):
+                receipt = await self._found()  # what is there already is not waited for
+                if receipt is not None:
+                    return receipt
         return await self.resume(await self._put_back(since))
 
     async def _put_back(self, since: datetime) -> EffectRow:
@@ -304,10 +301,10 @@ class _Writer:
             return row.receipt
         if row.state is not EffectState.INTENDED:
             raise stop
-        receipt = await self._found()
-        if receipt is None:
-            raise stop
-        return receipt
+        with contextlib.suppress(Final):
+            if (receipt := await self._found()) is not None:
+                return receipt
+        raise stop
 
     async def resume(self, row: EffectRow) -> Receipt | Doubt:
         """Go on from an intent without a receipt."""
@@ -327,7 +324,10 @@ class _Writer:
             await self._take_over(row)
             return await self.perform(first=False)
         if self.step.find is not None and not self.write.came.misfit:
-            receipt = await self._looked_for(before)
+            try:
+                receipt = await self._looked_for(before)
+            except Final:  # it will never say: that it did not happen it has not said
+                return await self._as_answered(row, before)
             if receipt is not None:
                 return receipt
             if may_follow:

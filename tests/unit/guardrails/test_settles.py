@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from handrail import Effect, Ledger, NotDone, write
+from handrail import Effect, Final, Ledger, NotDone, write
 from handrail.actions import Receipt, Undoes, digest_of, undo_key
 from handrail.agent import Heartbeats, Write
 from handrail.guardrails.effects import Doubt
@@ -94,6 +94,23 @@ async def test_what_does_not_come_within_its_time_is_done_again_after_it(
     assert isinstance(receipt, Receipt)
     assert receipt.how == "written"
     assert asyncio.get_running_loop().time() - began >= SETTLES.total_seconds() - 0.1
+
+
+async def test_a_find_that_can_never_tell_has_people_asked(ledger: Ledger, bank: Bank) -> None:
+    async def look(action: Pay, effect: Effect) -> str | None:
+        raise Final("401: who are you?")
+
+    step = findable(bank, find=look)
+    bank.delay = 0.6
+    with pytest.raises(TimeoutError):
+        await once(ledger, step)
+    doubt = await once(ledger, step)
+    await bank.all_done()
+    assert isinstance(doubt, Doubt)
+    assert bank.effects == [KEY]
+    row = await ledger.effect(KEY)
+    assert row is not None
+    assert row.state is EffectState.INTENDED
 
 
 async def test_a_late_undo_is_looked_for_too(ledger: Ledger, bank: Bank) -> None:
