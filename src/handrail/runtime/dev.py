@@ -12,6 +12,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 from collections.abc import (
     AsyncGenerator,
@@ -155,7 +156,8 @@ class Child:
             code = await self._process.wait()
             if asyncio.get_running_loop().time() - began > STEADY.total_seconds():
                 pause = PAUSE
-            if code:  # whoever asked it to end, for code that has changed, has said so
+            # Whoever asked it to end, for code that has changed, has said so: also at its start.
+            if code not in {0, -signal.SIGTERM}:
                 if self._reading is not None:
                     await asyncio.wait([self._reading], timeout=1)  # what it said at its end
                 why = self.unfit or "died, starting it again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -131,6 +132,33 @@ async def test_who_rules_where_a_worker_has_just_died_waits_once(
         assert asked == ["gates"]
         assert "no worker answers now" in page
     assert (await case.outcome()).status == "rejected"
+
+
+async def test_several_rulings_wait_for_a_dead_worker_beside_each_other(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [await inbox.ask(f"R-{number}") for number in range(7)]
+    waiting: set[str] = set()
+    together = asyncio.Event()
+
+    async def dead(handle: WorkflowHandle[Any, Any], *_: object, **__: object) -> None:
+        waiting.add(handle.id)
+        if len(waiting) == len(cases):
+            together.set()
+        async with asyncio.timeout(4):
+            await together.wait()
+        raise RPCError("context deadline exceeded", RPCStatusCode.DEADLINE_EXCEEDED, b"")
+
+    async with inbox.visitor(ANA) as ana:
+        ana.http.timeout = httpx2.Timeout(30)
+        items = [json.dumps((c.id, (g := await c.gate()).gate, g.digest)) for c in cases]
+        await ana.get("/")
+        with monkeypatch.context() as patched:
+            patched.setattr(WorkflowHandle, "query", dead)
+            page = await ana.post("/bulk", verb="reject", why="no", item=items)
+    assert page.count("no worker answers now") == len(cases)
+    for case in cases:
+        assert (await case.outcome()).status == "rejected"
 
 
 async def test_the_first_look_after_a_start_says_how_far_it_is_and_shows_no_part(

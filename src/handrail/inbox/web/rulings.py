@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from handrail.client import Operator, RulingResult
     from handrail.oversight import GateView
 
-_AT_A_TIME = 5
 _CHANGED = (
     "Nothing was sent: what is asked has changed since you opened the page, and is another action "
     "now. Look again."
@@ -207,23 +206,23 @@ async def decide_many(request: Request, site: Site, who: str) -> Response:
     if fault:
         return site.page(request, "message.html", status=422, title="Nothing was sent", said=fault)
     await site.slow_down("rule", who, len(chosen))
-    some, operator = asyncio.Semaphore(_AT_A_TIME), site.operator(who)
+    operator = site.operator(who)
     agents = site.directory.agents(who)
 
     async def one(case: str, gate: str, digest: str) -> tuple[str, str, bool | None, str]:
         try:
-            async with some:
-                view = await operator.gate(case, gate)
-                if not views.visible(view, who, agents):
-                    raise CaseError("there is no such question for you")
-                # They looked at all of them together, and at none before it was asked.
-                looked = seconds(max(form.made, view.opened), site.clock()) / len(chosen)
-                said: dict[str, Any] = {"digest": digest, "looked": round(looked, 1), "why": why}
-                sent = await operator.rule(view, verb, **said)
+            view = await operator.gate(case, gate)
+            if not views.visible(view, who, agents):
+                raise CaseError("there is no such question for you")
+            # They looked at all of them together, and at none before it was asked.
+            looked = seconds(max(form.made, view.opened), site.clock()) / len(chosen)
+            said: dict[str, Any] = {"digest": digest, "looked": round(looked, 1), "why": why}
+            sent = await operator.rule(view, verb, **said)
         except RequestError as error:
             return case, page_link("", case, gate), False, str(error)
         return case, page_link("", case, gate), sent.accepted, sent.note
 
+    # All at once: where a worker has just died each waits for it, and a browser for all of them.
     results = await asyncio.gather(*(one(*each) for each in chosen))
     await asyncio.gather(*(site.heard(case) for case in {case for case, *_ in results}))
     return site.page(request, "bulk.html", results=results, verb=verb, why=why)
