@@ -25,9 +25,9 @@ BUDGETS = {
     "guardrails": 6_050,
     "evidence": 5_540,
     "client": 8_483,
-    "runtime": 8_087,
+    "runtime": 8_089,
     "integrations": 6_651,
-    "inbox": 10_056,
+    "inbox": 10_055,
     "testing": 1_253,
     "cli": 9_479,
 }
