@@ -251,6 +251,28 @@ async def test_a_decimal_that_no_number_keeps_is_not_sent_as_another(
 GATEWAYS = (b"404 page not found\n", b"<html>404</html>", b"default backend - 404")
 
 
+@pytest.mark.parametrize(
+    ("status", "said", "kind"),
+    [
+        (401, '{"error": "who are you?"}', Unanswered),
+        (403, "<html>no</html>", Unanswered),
+        (403, '{"error": "not to this account"}', Final),
+        (404, "404 page not found", Unanswered),
+        (404, '{"error": "no such invoice"}', Final),
+        (422, '{"error": "too much"}', Final),
+    ],
+)
+async def test_a_later_attempt_that_is_not_let_in_hears_nothing_of_the_first(
+    billing: HTTP, service: BillingService, status: int, said: str, kind: type[Exception]
+) -> None:
+    pay = billing.write("pay", Pay, "POST /payments", idempotency_header="Idempotency-Key")
+    for attempt, expected in ((1, Final), (2, kind)):
+        service.answers.append(PlainTextResponse(said, status))
+        with pytest.raises(expected) as raised:
+            await call_directly(pay.fn, Pay(invoice="I", amount=Decimal(1)), effect(attempt))
+        assert type(raised.value) is expected
+
+
 @pytest.mark.parametrize("said", GATEWAYS)
 async def test_what_a_gateway_says_of_its_system_is_no_word_on_an_effect(
     billing: HTTP, service: BillingService, said: bytes

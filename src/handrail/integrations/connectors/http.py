@@ -33,6 +33,10 @@ _TOO_EARLY = frozenset((425, 429))
 _CONFLICT = frozenset((409, 412))
 _GONE = frozenset((404, 410))
 _UNKNOWN = frozenset((408,))
+_UNHEARD = frozenset((401, 407))
+"""Before a key is looked at: of an attempt before this one they say nothing."""
+_AT_THE_DOOR = frozenset((403, 404, 405))
+"""The same, where it is a gateway that says so."""
 
 
 class Unanswered(HandrailError):
@@ -130,7 +134,8 @@ async def changed(
 ) -> Any:
     """What a request that changes something answers.
 
-    `attempt`: which one of this effect it is. On a later one a conflict may be with the first.
+    `attempt`: which one of this effect it is. On a later one a conflict may be with the first, and
+    who is not let in hears nothing of it.
     `gone`: whether it is as good as done where there is nothing any more. `absent`: whether who
     is not found may only not have come up yet, and took nothing. `preconditioned`: where its
     precondition fails it is looked up whether it was done, and is there.
@@ -161,7 +166,8 @@ async def changed(
         found = await _what_is_there(request, seconds)
         if found is not None:
             return found
-    raise _fault(_said(request, status, content), status, attempt, absent=absent)
+    gateway = _is_of_a_gateway(content)
+    raise _fault(_said(request, status, content), status, attempt, absent=absent, gateway=gateway)
 
 
 def _is_of_a_gateway(content: bytes) -> bool:
@@ -173,12 +179,13 @@ def _is_of_a_gateway(content: bytes) -> bool:
     return False
 
 
-def _fault(said: str, status: int, attempt: int, *, absent: bool) -> HandrailError:
+def _fault(said: str, status: int, attempt: int, *, absent: bool, gateway: bool) -> HandrailError:
     if status in _TOO_EARLY:
         return NotDone(said)
     if absent and status == HTTPStatus.NOT_FOUND:
         return Unanswered(said) if attempt > 1 else NotDone(said)
-    later = attempt > 1 and status in _CONFLICT
+    unheard = status in _UNHEARD or (gateway and status in _AT_THE_DOOR)
+    later = attempt > 1 and (unheard or status in _CONFLICT)
     unknown = later or not httpx2.codes.is_client_error(status) or status in _UNKNOWN
     return Unanswered(said) if unknown else Final(said)
 
