@@ -26,7 +26,7 @@ BUDGETS = {
     "evidence": 5_540,
     "client": 8_483,
     "runtime": 8_089,
-    "integrations": 6_651,
+    "integrations": 6_658,
     "inbox": 10_055,
     "testing": 1_253,
     "cli": 9_479,
