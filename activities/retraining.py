@@ -26,7 +26,7 @@ from activities.retraining_facts import (
 )
 from activities.support_learning import SUPPORT
 from handrail import Decision, Effect, Final, decide, read, write
-from handrail.evidence import PastDecision, Reconsidered, population_stability
+from handrail.evidence import PastDecision, RemadeDecision, population_stability
 from handrail.integrations import evaluate
 
 LEARNERS: Mapping[str, Learner] = {each.agent: each for each in (SUPPORT, LEADS, INSPECTION)}
@@ -105,13 +105,15 @@ async def judge(due: Retraining, version: str, replaces: str) -> Judged:
     )
 
 
-async def again(learner: Learner, version: str, past: Sequence[PastDecision]) -> list[Reconsidered]:
+async def again(
+    learner: Learner, version: str, past: Sequence[PastDecision]
+) -> list[RemadeDecision]:
     """Past decisions, made again by a version of the agent's model."""
     with trying(learner.agent, version):
         return await evaluate(learner.step, past)
 
 
-def acted(learner: Learner, made: Sequence[Reconsidered]) -> list[Reconsidered]:
+def acted(learner: Learner, made: Sequence[RemadeDecision]) -> list[RemadeDecision]:
     """Those in which more was done than to leave it to people."""
     return [each for each in made if each.now is not None and learner.acts(each.now)]
 

@@ -51,7 +51,7 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class Said(Wire):
+class Utterance(Wire):
     """What a model or a person said. Half of a character, as a stream ends with, is no text."""
 
     @model_validator(mode="before")
@@ -64,7 +64,7 @@ class Said(Wire):
         return {k: whole_text(v) if isinstance(v, str) else v for k, v in fields.items()}
 
 
-class Action(Said, defer_build=False):
+class Action(Utterance, defer_build=False):
     """One thing an agent may do. Subclass it; a write step takes exactly one.
 
     The docstring of the subclass is what an approver reads first.
@@ -161,7 +161,7 @@ def json_schema(kind: type[BaseModel]) -> dict[str, Any]:
     return kind.model_json_schema(by_alias=False)
 
 
-class Decision(Said, Generic[A, E], defer_build=False):
+class Decision(Utterance, Generic[A, E], defer_build=False):
     """An action, or none, and why.
 
     `evidence` is a model of the agent's own, so that rules are checked against its

@@ -14,14 +14,14 @@ from typing import Any
 
 from handrail.evidence import (
     POINTS,
-    Compared,
-    Judged,
+    Pairing,
+    WhoWasRight,
     agreement_path,
     differing,
     measure_agreement,
     population_stability,
 )
-from handrail.ledger import OutcomeRow, Proposed, number
+from handrail.ledger import OutcomeRow, ProposedAction, number
 from handrail.policy import PilotDoc
 
 Place = tuple[str, str]
@@ -31,19 +31,21 @@ Place = tuple[str, str]
 class Whole:
     """What came of it."""
 
-    compared: list[Compared] = field(default_factory=list[Compared])
-    open: list[Proposed] = field(default_factory=list[Proposed])
-    contradicting: list[Proposed] = field(default_factory=list[Proposed])
+    compared: list[Pairing] = field(default_factory=list[Pairing])
+    open: list[ProposedAction] = field(default_factory=list[ProposedAction])
+    contradicting: list[ProposedAction] = field(default_factory=list[ProposedAction])
     unmatched: list[OutcomeRow] = field(default_factory=list[OutcomeRow])
     several: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def match(
-    proposals: Sequence[Proposed], outcomes: Iterable[OutcomeRow], rules: Mapping[str, PilotDoc]
+    proposals: Sequence[ProposedAction],
+    outcomes: Iterable[OutcomeRow],
+    rules: Mapping[str, PilotDoc],
 ) -> Whole:
     """Hold every proposal against what people did in its case and step."""
     given: dict[Place, list[OutcomeRow]] = defaultdict(list)
-    mine: dict[Place, list[Proposed]] = defaultdict(list)
+    mine: dict[Place, list[ProposedAction]] = defaultdict(list)
     for row in outcomes:
         given[row.case, row.step].append(row)
     for each in proposals:
@@ -68,7 +70,7 @@ def match(
     return found
 
 
-def _one(found: Whole, each: Proposed, rows: list[OutcomeRow], rule: PilotDoc) -> None:
+def _one(found: Whole, each: ProposedAction, rows: list[OutcomeRow], rule: PilotDoc) -> None:
     last = list({(row.source, row.by): row for row in rows}.values())
     if any(differing(last[-1].action, row.action, rule) for row in last):
         found.contradicting.append(each)
@@ -77,11 +79,11 @@ def _one(found: Whole, each: Proposed, rows: list[OutcomeRow], rule: PilotDoc) -
         found.compared.append(_pair(each, last[-1], rule))
 
 
-def _pair(each: Proposed, row: OutcomeRow, rule: PilotDoc) -> Compared:
-    return Compared(each, row, kind_of(each, rule), differing(each.action, row.action, rule))
+def _pair(each: ProposedAction, row: OutcomeRow, rule: PilotDoc) -> Pairing:
+    return Pairing(each, row, kind_of(each, rule), differing(each.action, row.action, rule))
 
 
-def kind_of(each: Proposed, rule: PilotDoc) -> str:
+def kind_of(each: ProposedAction, rule: PilotDoc) -> str:
     """The class of a proposal."""
     if each.action is None:
         return "nothing"
@@ -89,7 +91,7 @@ def kind_of(each: Proposed, rule: PilotDoc) -> str:
 
 
 def reckon(
-    proposals: Sequence[Proposed],
+    proposals: Sequence[ProposedAction],
     outcomes: Iterable[OutcomeRow],
     rules: Mapping[str, PilotDoc],
     now: datetime,
@@ -148,7 +150,7 @@ def reckon(
     }
 
 
-def _late(each: Compared, rules: Mapping[str, PilotDoc]) -> bool:
+def _late(each: Pairing, rules: Mapping[str, PilotDoc]) -> bool:
     began = max(each.proposed.at, each.outcome.at)
     return each.outcome.received - began > rules.get(each.proposed.step, PilotDoc()).wait
 
@@ -161,7 +163,7 @@ def amounts(action: Mapping[str, Any] | None) -> dict[str, Decimal]:
     return {f"{name}{unit}": value for name, value in found.items() if value is not None}
 
 
-def _means(those: Sequence[Proposed]) -> dict[str, Decimal]:
+def _means(those: Sequence[ProposedAction]) -> dict[str, Decimal]:
     seen: dict[str, list[Decimal]] = defaultdict(list)
     for each in those:
         for name, amount in amounts(each.action).items():
@@ -169,10 +171,10 @@ def _means(those: Sequence[Proposed]) -> dict[str, Decimal]:
     return {name: sum(each, Decimal(0)) / len(each) for name, each in seen.items()}
 
 
-def _difference(compared: Sequence[Compared]) -> dict[str, Decimal]:
+def _difference(compared: Sequence[Pairing]) -> dict[str, Decimal]:
     sums: dict[str, Decimal] = defaultdict(Decimal)
     for each in compared:
-        if not each.same and each.outcome.judged != Judged.BOTH:
+        if not each.same and each.outcome.judged != WhoWasRight.BOTH:
             mine, theirs = amounts(each.proposed.action), amounts(each.outcome.action)
             for name in mine.keys() & theirs.keys() if theirs and mine else {*mine, *theirs}:
                 sums[name] += mine.get(name, Decimal(0)) - theirs.get(name, Decimal(0))

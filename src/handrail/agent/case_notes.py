@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.exceptions import TimeoutError as TimedOut
 
 from handrail.actions import Level
-from handrail.agent.decided import Decided
+from handrail.agent.decided import StepDecision
 from handrail.agent.tries import UNDECIDED
 from handrail.exceptions import StepError, fallback
 from handrail.wire import DecisionResult, WriteResult, WriteResultKind
@@ -113,7 +113,7 @@ class CaseNotes:
         self,
         step: str,
         given: Sequence[Any],
-        decided: Decided,
+        decided: StepDecision,
         result: DecisionResult[Any],
         now: datetime,
     ) -> None:

@@ -61,7 +61,7 @@ class DecidedAction:
 
 
 @dataclass(frozen=True)
-class Decided:
+class StepDecision:
     """A decision as it came from its step: `json` is what the step's worker made of it."""
 
     decision: Decision[Any, Any]
@@ -85,12 +85,12 @@ class Decisions:
     """
 
     outdated: bool = False
-    _made: list[Decided] = field(default_factory=list[Decided])
+    _made: list[StepDecision] = field(default_factory=list[StepDecision])
     _written: list[tuple[Action, Callable[[], Any]]] = field(
         default_factory=list[tuple[Action, Callable[[], Any]]]
     )
 
-    def add(self, decided: Decided) -> None:
+    def add(self, decided: StepDecision) -> None:
         """Remember a decision."""
         made = decided.decision
         parts = [each for each in (made.action, made.evidence) if each is not None]
@@ -147,7 +147,7 @@ class Decisions:
             raise StepError(f"self.written: {why}")
         return done()
 
-    def _like(self, one: BaseModel, others: list[BaseModel | None]) -> Decided | None:
+    def _like(self, one: BaseModel, others: list[BaseModel | None]) -> StepDecision | None:
         """The decision that has this very model, or else the latest that has an equal one."""
         same = (i for i, other in enumerate(others) if other is one)
         equal = (i for i, o in enumerate(others) if type(o) is type(one) and o == one)
@@ -155,7 +155,9 @@ class Decisions:
         return None if at is None else self._made[at]
 
 
-def as_decided(step: Decide[P, D], found: Mapping[str, Any]) -> tuple[DecisionResult[Any], Decided]:
+def as_decided(
+    step: Decide[P, D], found: Mapping[str, Any]
+) -> tuple[DecisionResult[Any], StepDecision]:
     """A decision from its JSON, and what the door said of it.
 
     Its action is of the very class that the step decided on: read back from JSON alone, it would
@@ -180,7 +182,7 @@ def as_decided(step: Decide[P, D], found: Mapping[str, Any]) -> tuple[DecisionRe
             "action": action and _without_aliases(action, said["action"]),
             "evidence": _without_aliases(evidence, said["evidence"]),
         }
-    return result, Decided(decision, said, unknown)
+    return result, StepDecision(decision, said, unknown)
 
 
 def _without_aliases(model: Any, found: Any) -> Any:

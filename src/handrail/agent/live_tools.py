@@ -11,7 +11,7 @@ from handrail.actions import Action, Wire
 from handrail.agent.steps import Read, Step, Write
 from handrail.marks import Untrusted
 
-Declared = dict[str, tuple[str, ...]]
+FieldNames = dict[str, tuple[str, ...]]
 """Of tools, by name, some of their fields."""
 
 
@@ -34,8 +34,8 @@ class ToolListing(Wire):
     tools: tuple[ListedTool, ...]
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = Field(default=(), exclude_if=lambda writes: not writes)
-    trusted: Declared = Field(default_factory=dict, exclude_if=lambda fields: not fields)
-    free_text: Declared = Field(default_factory=dict, exclude_if=lambda fields: not fields)
+    trusted: FieldNames = Field(default_factory=dict, exclude_if=lambda fields: not fields)
+    free_text: FieldNames = Field(default_factory=dict, exclude_if=lambda fields: not fields)
 
     def names(self, tool: str) -> bool:
         """Whether the policy names a tool."""

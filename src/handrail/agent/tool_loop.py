@@ -21,7 +21,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from typing_extensions import TypeVar, override
 
 from handrail.actions import Action, Decision, Usage, as_json
-from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
+from handrail.agent.decided import DecidedAction, StepDecision, as_decided, recalled
 from handrail.agent.handoff import text_comes_along
 from handrail.agent.intent import LoopIntent, emptied, strings
 from handrail.agent.invoke import error_in_words, perform
@@ -176,7 +176,7 @@ class ToolLoop:
         given = self._sources
         return fallback(UNKNOWN, lambda: tuple(too_often(ends, given_times(given))))
 
-    async def run(self) -> tuple[Any, Decided]:
+    async def run(self) -> tuple[Any, StepDecision]:
         """Ask the model, and do what it wants done, until it decides.
 
         Raises:
@@ -247,7 +247,7 @@ class ToolLoop:
         kind = getattr(self._tool(call.tool), "action", None)
         return by_field_names(call, kind, after_plans_within)
 
-    async def _called(self, call: ToolCall, decided: Decided, clean: bool) -> ToolResult:  # noqa: FBT001
+    async def _called(self, call: ToolCall, decided: StepDecision, clean: bool) -> ToolResult:  # noqa: FBT001
         """Do what the model wants, and say what came of it; what it may not have, too."""
         said: Any
         try:
@@ -271,7 +271,7 @@ class ToolLoop:
             self._intent.came(call.tool, Untrusted(untrusted=words), pointed=False)
         return words
 
-    async def _do(self, call: ToolCall, decided: Decided, clean: bool) -> Any:  # noqa: FBT001
+    async def _do(self, call: ToolCall, decided: StepDecision, clean: bool) -> Any:  # noqa: FBT001
         await self._runner.boundary()
         tool = self._tool(call.tool)
         looked_up, pure, wanted_it, instead = False, False, False, None
@@ -327,7 +327,7 @@ class ToolLoop:
         self,
         tool: Write[Any, Any],
         args: dict[str, Any],
-        of: Decided,
+        of: StepDecision,
         clean: bool,  # noqa: FBT001
     ) -> tuple[Any, bool, dict[str, Any] | None]:
         """What came of a write, whether who asks wanted all of it, and what people made of it."""

@@ -18,7 +18,7 @@ from handrail.actions import Action, CallBack, Decision, Event, Outcome, RulingR
 from handrail.agent.calls import require_awaited
 from handrail.agent.decided import (
     NEAREST,
-    Decided,
+    StepDecision,
     as_decided,
     no_event,
     recalled,
@@ -185,7 +185,7 @@ class AgentWorkflow:
         self,
         step: Step[..., Any],
         result: DecisionResult[Any],
-        decided: Decided,
+        decided: StepDecision,
         unsourced: tuple[str, ...],
         given: Sequence[Any],
     ) -> Any:

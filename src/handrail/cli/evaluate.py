@@ -12,7 +12,7 @@ from rich.text import Text
 from handrail.agent import Converse, Decide
 from handrail.cli.context import agent_named, client, ledger_here, moment_of, settings, text_of
 from handrail.cli.output import PLAIN, Code, Output, label, plain
-from handrail.evidence import Reconsidered, agreement
+from handrail.evidence import RemadeDecision, agreement
 from handrail.exceptions import CaseError
 from handrail.integrations import evaluate, given_decisions, past_decisions
 
@@ -59,7 +59,7 @@ async def evaluation(
     return Code.FAILED if exit_code and any(each.differs for each in again) else Code.DONE
 
 
-def _report(again: list[Reconsidered], out: Output) -> None:
+def _report(again: list[RemadeDecision], out: Output) -> None:
     found = agreement(again)
     out.data(found)
     if not again:

@@ -12,7 +12,7 @@ from handrail.client.views import Document, Moment
 from handrail.evidence import ErrorShare
 
 if TYPE_CHECKING:
-    from handrail.evidence import AgreementBound, Compared, PilotReport
+    from handrail.evidence import AgreementBound, Pairing, PilotReport
     from handrail.ledger import AlertRow
 
 LEAST = 20
@@ -180,13 +180,13 @@ def pilot_view(
     )
 
 
-def _unit(name: str, of: Iterable[Compared]) -> str:
+def _unit(name: str, of: Iterable[Pairing]) -> str:
     """What an amount is in; nothing where they do not agree."""
     said = {each.proposed.units.get(f"action.{name}", "") for each in of if name in each.above}
     return said.pop() if len(said) == 1 else ""
 
 
-def disagreement(each: Compared) -> Disagreement:
+def disagreement(each: Pairing) -> Disagreement:
     """One disagreement as a document."""
     row = each.outcome
     return Disagreement(

@@ -28,8 +28,8 @@ from handrail.oversight import NotProven, Opinion, ReviewAnswer, require_proven_
 from handrail.text import first_fault
 
 if TYPE_CHECKING:
-    from handrail.evidence import Compared, PilotReport
-    from handrail.ledger import Comparison, Proposed
+    from handrail.evidence import Pairing, PilotReport
+    from handrail.ledger import Comparison, ProposedAction
     from handrail.oversight import TrustedKey
     from handrail.policy import AgentShape, FileDoc, PilotDoc, WriteShape
 
@@ -136,7 +136,7 @@ class PilotActs(OperatorBase):
         """
         self._own_seat("say who was right")
         row, who, now = await self._outcome(named), self._who(), self._clock()
-        if right not in set(evidence.Judged):
+        if right not in set(evidence.WhoWasRight):
             raise InvalidRequest(f"{right!r} is no answer: say agent, people or both", "right")
         if len(why) > _LONGEST:
             raise InvalidRequest(f"say it in {_LONGEST} characters at most", "why")
@@ -145,7 +145,7 @@ class PilotActs(OperatorBase):
             raise InvalidRequest(f"{row.id} is no disagreement that is to be judged", "outcome")
         if row.by and person(row.by) == who:
             raise NotPermitted("you did it yourself, so somebody else must say who was right")
-        answer = _SAID[evidence.Judged(right)]
+        answer = _SAID[evidence.WhoWasRight(right)]
         digest, why = found.proposed.digest, why.strip()
         said = Opinion(key=row.id, digest=digest, answer=answer, by=who, at=now, why=why)
         proof = await self._signature(Statement(said), _NEEDED) or ""
@@ -162,7 +162,7 @@ class PilotActs(OperatorBase):
             raise NotFound(f"{named or 'it'} is {is_}; `handrail pilot AGENT` lists their ids")
         return found[0]
 
-    async def _difference(self, row: OutcomeRow) -> Compared | None:
+    async def _difference(self, row: OutcomeRow) -> Pairing | None:
         """The disagreement that an outcome makes, if it makes one."""
         self._sees(row.agent)
         await self._compare(row.agent, await self._doc_of(row.agent))
@@ -198,14 +198,14 @@ class PilotActs(OperatorBase):
         rules = _rules(doc)
 
         def compare(
-            step: str, proposed: Sequence[Proposed], done: Sequence[OutcomeRow]
+            step: str, proposed: Sequence[ProposedAction], done: Sequence[OutcomeRow]
         ) -> list[Comparison]:
             return evidence.compare_place(agent, step, proposed, done, rules.get(step, rules[""]))
 
         digests = {step: evidence.rule_digest(rule) for step, rule in rules.items()}
         await self.ledger.compare(agent, digests, compare)
 
-    async def _proven(self, judged: list[Compared]) -> tuple[list[Compared], list[Compared]]:
+    async def _proven(self, judged: list[Pairing]) -> tuple[list[Pairing], list[Pairing]]:
         """Those that somebody is shown to have signed; and the others, as if nobody had judged."""
         if self.keyring is None:
             return judged, []
@@ -236,18 +236,18 @@ def _rules(doc: FileDoc | None) -> dict[str, PilotDoc]:
     return {**rules, "": policy_files.PilotDoc()}
 
 
-def _compared(kept: Iterable[KeptDifference]) -> list[Compared]:
-    return [evidence.Compared(e.proposed, e.outcome, e.kind, e.fields, e.above) for e in kept]
+def _compared(kept: Iterable[KeptDifference]) -> list[Pairing]:
+    return [evidence.Pairing(e.proposed, e.outcome, e.kind, e.fields, e.above) for e in kept]
 
 
 def _parted(
-    judged: Sequence[Compared],
+    judged: Sequence[Pairing],
     answers: Mapping[str, AnswerRow],
     keys: Mapping[str, TrustedKey],
     now: datetime,
-) -> tuple[list[Compared], list[Compared]]:
+) -> tuple[list[Pairing], list[Pairing]]:
     """Those whose judgement was signed, and those whose was not, as if it were none."""
-    found, unproven = list[evidence.Compared](), list[evidence.Compared]()
+    found, unproven = list[evidence.Pairing](), list[evidence.Pairing]()
     for each in judged:
         row = each.outcome
         answer = answers.get(row.id)
@@ -255,7 +255,11 @@ def _parted(
             said = None if answer is None else require_proven_answer(answer, keys, now)
         except NotProven:
             said = None
-        right = _SAID[evidence.Judged(row.judged)] if row.judged in set(evidence.Judged) else None
+        right = (
+            _SAID[evidence.WhoWasRight(row.judged)]
+            if row.judged in set(evidence.WhoWasRight)
+            else None
+        )
         if said is None or (right, said.by) != (said.answer, row.judged_by):
             unproven.append(replace(each, outcome=replace(row, judged=None)))
         else:

@@ -59,7 +59,7 @@ class PastDecision(Wire):
 
 
 @dataclass(frozen=True)
-class Reconsidered:
+class RemadeDecision:
     """A past decision, made again by the step of today. `now` is None where it failed: `error`."""
 
     past: PastDecision
@@ -110,7 +110,7 @@ def free_texts(kinds: Sequence[type[Action]]) -> frozenset[str]:
     )
 
 
-def agreement(again: Sequence[Reconsidered]) -> dict[str, Any]:
+def agreement(again: Sequence[RemadeDecision]) -> dict[str, Any]:
     """What came of decisions that were made again, as one document."""
     used = Usage()
     for each in again:
@@ -132,7 +132,7 @@ def _share(found: Sequence[bool | None]) -> dict[str, int]:
     return {"agree": sum(known), "of": len(known)}
 
 
-def _answers(again: Sequence[Reconsidered]) -> dict[str, dict[str, int]]:
+def _answers(again: Sequence[RemadeDecision]) -> dict[str, dict[str, int]]:
     """Of each answer of which it is known what people said: how often it is the same."""
     found: dict[str, list[bool]] = {}
     for each in again:
@@ -142,7 +142,7 @@ def _answers(again: Sequence[Reconsidered]) -> dict[str, dict[str, int]]:
     return {name: _share(same) for name, same in found.items()}
 
 
-def _document(each: Reconsidered) -> dict[str, Any]:
+def _document(each: RemadeDecision) -> dict[str, Any]:
     choices = {"people": each.past.people, "before": each.past.decided, "now": each.now}
     said = {name: choice and choice.model_dump(mode="json") for name, choice in choices.items()}
     return {"case": each.past.case, "error": each.error} | said

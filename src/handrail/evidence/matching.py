@@ -20,14 +20,14 @@ from handrail.ledger import ALONE, CONTRADICTS, DIFFERS, OPEN, SAME, Comparison,
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from handrail.ledger import OutcomeRow, Proposed
+    from handrail.ledger import OutcomeRow, ProposedAction
     from handrail.policy import PilotDoc, Tolerance
 
 NOTHING = "nothing"
 """The class of doing nothing."""
 
 
-class Judged(StrEnum):
+class WhoWasRight(StrEnum):
     """Who was right where the agent and people differ."""
 
     AGENT = "agent"
@@ -37,14 +37,14 @@ class Judged(StrEnum):
 
 
 @dataclass(frozen=True)
-class Compared:
+class Pairing:
     """A proposal beside what people did. `kind`: the class of the proposal.
 
     `fields`: those in which they differ. `agrees`: 1 where they do not, or where somebody judged
     that the agent was right, or that both were fine.
     """
 
-    proposed: Proposed
+    proposed: ProposedAction
     outcome: OutcomeRow
     kind: str
     fields: tuple[str, ...]
@@ -58,7 +58,7 @@ class Compared:
     @property
     def agrees(self) -> bool:
         """Whether what was proposed was right, as far as is known."""
-        return self.same or self.outcome.judged in {Judged.AGENT, Judged.BOTH}
+        return self.same or self.outcome.judged in {WhoWasRight.AGENT, WhoWasRight.BOTH}
 
 
 def kind_of(step: str, action: Mapping[str, JsonValue] | None, rule: PilotDoc) -> str:
@@ -106,7 +106,7 @@ _WAY = 1
 def compare_place(
     agent: str,
     step: str,
-    proposals: Sequence[Proposed],
+    proposals: Sequence[ProposedAction],
     outcomes: Sequence[OutcomeRow],
     rule: PilotDoc,
 ) -> list[Comparison]:
@@ -137,7 +137,7 @@ class _Place:
     digest: str
     rows: list[Comparison] = field(default_factory=list["Comparison"])
 
-    def one(self, proposed: Proposed, rows: Sequence[OutcomeRow]) -> None:
+    def one(self, proposed: ProposedAction, rows: Sequence[OutcomeRow]) -> None:
         """Of what one person says of it the last counts; what different people say must agree."""
         last = list({(row.source, row.by): row for row in rows}.values())
         if any(differing(last[-1].action, row.action, self.rule) for row in last[:-1]):
@@ -145,7 +145,7 @@ class _Place:
         else:
             self.pair(proposed, last[-1], several=len(rows) - 1)
 
-    def pair(self, proposed: Proposed, row: OutcomeRow, several: int = 0) -> None:
+    def pair(self, proposed: ProposedAction, row: OutcomeRow, several: int = 0) -> None:
         fields = differing(proposed.action, row.action, self.rule)
         self.add(
             proposed,
@@ -158,7 +158,7 @@ class _Place:
             above=_texts(_above(proposed.action, row.action)) if fields else {},
         )
 
-    def add(self, proposed: Proposed, stand: str, **more: Any) -> None:
+    def add(self, proposed: ProposedAction, stand: str, **more: Any) -> None:
         kind, key, at = kind_of(self.step, proposed.action, self.rule), proposed.key, proposed.at
         own: dict[str, Any] = {"amounts": _texts(amounts(proposed.action))} | more
         place = (self.agent, proposed.case, self.step, len(self.rows), self.digest)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from handrail.evidence.drift import Drift, stability_of_counts
 from handrail.evidence.estimates import AgreementBound, bound_of
-from handrail.evidence.matching import NOTHING, Compared, Judged
+from handrail.evidence.matching import NOTHING, Pairing, WhoWasRight
 from handrail.ledger import ALONE, DIFFERS, OPEN, SAME
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class PilotReport:
     classes: tuple[ClassAgreement, ...]
     path: tuple[AgreementPoint, ...]
     selection: Selection
-    disagreements: tuple[Compared, ...] = ()
+    disagreements: tuple[Pairing, ...] = ()
     judged: dict[str, int] = field(default_factory=dict[str, int])
     difference: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     waiting: int = 0
@@ -99,7 +99,9 @@ class PilotReport:
 
 
 def measure_pilot(
-    figures: ComparisonFigures, unjudged: Sequence[Compared], judged: Sequence[Compared]
+    figures: ComparisonFigures,
+    unjudged: Sequence[Pairing],
+    judged: Sequence[Pairing],
 ) -> PilotReport:
     """What came of what an agent proposed, held against what people did.
 
@@ -156,7 +158,7 @@ class _Sums:
 
 
 def _classes(
-    counts: Iterable[ComparisonCount], right: Iterable[Compared]
+    counts: Iterable[ComparisonCount], right: Iterable[Pairing]
 ) -> tuple[ClassAgreement, ...]:
     same, differ = Counter[str](), Counter[str]()
     for each in counts:
@@ -180,7 +182,7 @@ def _together(classes: Iterable[ClassAgreement]) -> AgreementBound:
     return bound_of(sum(n for n, _ in numbers), sum(differ for _, differ in numbers))
 
 
-def _path(path: Sequence[ComparedSoFar], right: Iterable[Compared]) -> tuple[AgreementPoint, ...]:
+def _path(path: Sequence[ComparedSoFar], right: Iterable[Pairing]) -> tuple[AgreementPoint, ...]:
     places = sorted((each.proposed.at, each.proposed.key) for each in right)
     return tuple(
         AgreementPoint(
@@ -205,11 +207,11 @@ def _selection(figures: ComparisonFigures) -> Selection:
     )
 
 
-def _difference(figures: ComparisonFigures, judged: Iterable[Compared]) -> dict[str, Decimal]:
+def _difference(figures: ComparisonFigures, judged: Iterable[Pairing]) -> dict[str, Decimal]:
     """What would have come to more or less, had it been as proposed; equal sums are left out."""
     sums = defaultdict(Decimal, figures.above)
     for each in judged:
-        if each.outcome.judged == Judged.BOTH:
+        if each.outcome.judged == WhoWasRight.BOTH:
             for name, amount in each.above.items():
                 sums[name] -= Decimal(amount)
     return {name: amount for name, amount in sorted(sums.items()) if amount}

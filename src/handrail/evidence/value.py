@@ -28,7 +28,7 @@ Basis = Literal["measured", "log", "declared"]
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredFigure:
     """One figure that the reckoning goes by: what it is, and from where."""
 
     amount: Decimal
@@ -45,7 +45,7 @@ class Reckoning:
 
     sums: Totals
     currency: str | None
-    figures: Mapping[str, Declared]
+    figures: Mapping[str, DeclaredFigure]
     per_case: bool = False
     foreign: tuple[str, ...] = ()
 
@@ -54,10 +54,12 @@ class Reckoning:
         cls, sums: Totals, worth: WorthDoc | None, baselines: Sequence[BaselineRow]
     ) -> Reckoning:
         """By the rule of a policy, and the baselines that are in force."""
-        found: dict[str, Declared] = {}
+        found: dict[str, DeclaredFigure] = {}
         currency, foreign = worth and worth.currency, list[str]()
         for loc, money in () if worth is None else worth.amounts():
-            found[".".join(loc)] = Declared(money.amount, "declared", f"{money}, by the policy")
+            found[".".join(loc)] = DeclaredFigure(
+                money.amount, "declared", f"{money}, by the policy"
+            )
         for row in baselines:
             if row.replaced is None and row.name in MONEY_BASELINES and row.unit != currency:
                 foreign.append(f"{row.name} of {row.amount} {row.unit}")
@@ -65,7 +67,7 @@ class Reckoning:
                 basis: Basis = "log" if row.kind == "log" else "declared"
                 basis = "measured" if row.kind == "measured" else basis
                 text = f"{row.amount} {row.unit}, {row.kind} by {row.by}, {row.at:%d %b %Y}"
-                found[f"baseline.{row.name}"] = Declared(Decimal(row.amount), basis, text)
+                found[f"baseline.{row.name}"] = DeclaredFigure(Decimal(row.amount), basis, text)
         price = worth and worth.prices.infrastructure
         per_case = price is not None and price.per == "case"
         return cls(sums, currency, found, per_case, tuple(foreign))
@@ -239,7 +241,7 @@ def value_report(reckoned: Reckoning, first: datetime | None) -> ValueReport:
 
 
 def _payback(
-    invested: Declared | None, net: Decimal, sums: Totals, first: datetime | None
+    invested: DeclaredFigure | None, net: Decimal, sums: Totals, first: datetime | None
 ) -> date | None:
     """When what was invested is back, if every day since the first case is as these are."""
     days = Decimal(str(sums.length / timedelta(days=1)))

@@ -16,7 +16,7 @@ from temporalio.api.enums.v1 import EventType
 
 from handrail.actions import Decision, Kind, Usage, as_json
 from handrail.agent import Decide, closed_answers, executions, metered, recalled, total, words_of
-from handrail.evidence import ChosenAction, PastDecision, Reconsidered, free_texts, proposals
+from handrail.evidence import ChosenAction, PastDecision, RemadeDecision, free_texts, proposals
 from handrail.exceptions import CaseError
 from handrail.text import first_fault
 
@@ -144,18 +144,18 @@ async def _values(client: Client, payloads: Payloads) -> list[Any]:
     return [json.loads(payload.data) if payload.data else None for payload in plain]
 
 
-async def evaluate(step: Decide[..., Any], past: Iterable[PastDecision]) -> list[Reconsidered]:
+async def evaluate(step: Decide[..., Any], past: Iterable[PastDecision]) -> list[RemadeDecision]:
     """Make past decisions again by a step, a few at a time."""
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def again(each: PastDecision) -> Reconsidered:
+    async def again(each: PastDecision) -> RemadeDecision:
         async with slots:
             return await _again(step, each)
 
     return list(await asyncio.gather(*map(again, past)))
 
 
-async def _again(step: Decide[..., Any], past: PastDecision) -> Reconsidered:
+async def _again(step: Decide[..., Any], past: PastDecision) -> RemadeDecision:
     used, now, error = list[Usage](), None, ""
     clock = asyncio.get_running_loop().time
     began = clock()
@@ -170,7 +170,7 @@ async def _again(step: Decide[..., Any], past: PastDecision) -> Reconsidered:
     except Exception as failed:  # noqa: BLE001
         error = words_of(failed)
     took = timedelta(seconds=clock() - began)
-    return Reconsidered(past, now, error, total(used), took, free_texts(step.actions))
+    return RemadeDecision(past, now, error, total(used), took, free_texts(step.actions))
 
 
 def _answered(

@@ -39,12 +39,13 @@ if TYPE_CHECKING:
         OrderRow,
         OutcomeRow,
         PolicyRow,
-        Proposed,
+        ProposedAction,
         ReviewRow,
         RulingRow,
         number,
         outcome_id,
     )
+    from handrail.ledger.evidence_queries import AutonomousWrite
     from handrail.ledger.figures import AgentFigures, CaseFigures, QuestionFigures
     from handrail.ledger.history import BreakerRule, PastVerdict, PastWrite, WriteRates
     from handrail.ledger.intake import intake_id
@@ -75,7 +76,6 @@ if TYPE_CHECKING:
     from handrail.ledger.reviews import IncidentRow, ReviewedWrite, WriteCounts
     from handrail.ledger.rows import UnreadableRow
     from handrail.ledger.rulings import MandateSpent, RulingUsed
-    from handrail.ledger.shown import AutonomousWrite
     from handrail.ledger.tables import EffectState
     from handrail.ledger.verdicts import SpendRow, SpendTotal, VerdictRow
     from handrail.wire import Duplicates
@@ -135,7 +135,7 @@ __all__ = [
     "PastWrite",
     "PolicyRow",
     "PresenceRow",
-    "Proposed",
+    "ProposedAction",
     "QuestionFigures",
     "QuestionRow",
     "ReviewRow",

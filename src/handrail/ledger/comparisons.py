@@ -27,7 +27,7 @@ from handrail.ledger.entries import (
     Comparison,
     KeptDifference,
     OutcomeRow,
-    Proposed,
+    ProposedAction,
 )
 from handrail.ledger.evidence_tables import cases as _cases
 from handrail.ledger.evidence_tables import comparisons as _comparisons
@@ -42,7 +42,7 @@ _AT_ONCE = 200
 """Places that one transaction compares: nobody waits long for it."""
 
 
-Compare = Callable[[str, Sequence[Proposed], Sequence[OutcomeRow]], list[Comparison]]
+Compare = Callable[[str, Sequence[ProposedAction], Sequence[OutcomeRow]], list[Comparison]]
 """Compares the proposals of one step of a case, whose name comes first, with what people did."""
 
 
@@ -180,7 +180,7 @@ def _compare(connection: sa.Connection, of: tuple[str, str, str], compare: Compa
 
 def _places(
     connection: sa.Connection, agent: str, step: str, cases: Sequence[str]
-) -> dict[str, tuple[list[Proposed], list[OutcomeRow]]]:
+) -> dict[str, tuple[list[ProposedAction], list[OutcomeRow]]]:
     """What was proposed and done in a step of each of these cases."""
     v, o = _verdicts.c, _outcomes.c
     query = PROPOSALS.select.where(
@@ -189,7 +189,9 @@ def _places(
     # Of each write its last verdict.
     last = {row.key: row for row in PROPOSALS.all(connection, query.order_by(v.id))}
     done = OUTCOMES.select.where(o.agent == agent, o.case_id.in_(cases), o.step == step)
-    found: dict[str, tuple[list[Proposed], list[OutcomeRow]]] = {each: ([], []) for each in cases}
+    found: dict[str, tuple[list[ProposedAction], list[OutcomeRow]]] = {
+        each: ([], []) for each in cases
+    }
     for row in sorted(last.values(), key=lambda row: (row.at, row.key)):
         found[row.case][0].append(row)
     for row in OUTCOMES.all(connection, done.order_by(o.at, o.id)):
@@ -200,7 +202,7 @@ def _places(
     return found
 
 
-def _nothing(connection: sa.Connection, step: str, cases: Sequence[str]) -> list[Proposed]:
+def _nothing(connection: sa.Connection, step: str, cases: Sequence[str]) -> list[ProposedAction]:
     """Of cases that people decided, those in which the agent found nothing to do."""
     c, d, later = _cases.c, _decisions.c, _decisions.alias()
     last = sa.select(sa.func.max(later.c.number)).where(later.c.case_id == c.case_id)
@@ -208,7 +210,7 @@ def _nothing(connection: sa.Connection, step: str, cases: Sequence[str]) -> list
     query = query.where(c.case_id.in_(cases), c.ended.is_not(None), c.writes == 0)
     query = query.where(d.kind.is_(None), d.number == last.scalar_subquery())
     return [
-        Proposed(case, step, at, None, key=f"{case}/{step}", digest=inputs)
+        ProposedAction(case, step, at, None, key=f"{case}/{step}", digest=inputs)
         for case, at, inputs in connection.execute(query)
     ]
 
@@ -319,7 +321,7 @@ def _differences(
     rows = connection.execute(query).all()
     keys, ids = [row.key for row in rows], [row.outcome for row in rows]
     v, o = _verdicts.c, _outcomes.c
-    written: dict[str, Proposed] = {}
+    written: dict[str, ProposedAction] = {}
     outcomes: dict[str, OutcomeRow] = {}
     for at in range(0, len(rows), _AT_ONCE):
         part, cases = keys[at : at + _AT_ONCE], [row.case_id for row in rows[at : at + _AT_ONCE]]
@@ -331,8 +333,8 @@ def _differences(
     bare = {row.step for row in rows if row.key not in written}
     units = {step: latest_units(connection, agent, step) for step in bare}
 
-    def nothing(row: Any) -> Proposed:
-        return Proposed(row.case_id, row.step, row.at, None, row.key, units=units[row.step])
+    def nothing(row: Any) -> ProposedAction:
+        return ProposedAction(row.case_id, row.step, row.at, None, row.key, units=units[row.step])
 
     return [
         KeptDifference(

@@ -228,7 +228,7 @@ class AlertRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed:
+class ProposedAction:
     """What an agent would do in one step of a case; `action` is None of nothing.
 
     `key` and `digest`: of the write; empty of nothing. `policy`: under which it was proposed.
@@ -337,7 +337,7 @@ class Comparison:
 class KeptDifference:
     """Where people did something else, as it was compared."""
 
-    proposed: Proposed
+    proposed: ProposedAction
     outcome: OutcomeRow
     kind: str
     fields: tuple[str, ...]

@@ -6,6 +6,7 @@ from handrail.ledger.alerts import Alerts
 from handrail.ledger.comparisons import Comparisons
 from handrail.ledger.effects import Effects
 from handrail.ledger.erasure import Erasure
+from handrail.ledger.evidence_queries import EvidenceQueries
 from handrail.ledger.figures import Figures
 from handrail.ledger.history import History
 from handrail.ledger.intake import Intake
@@ -14,7 +15,6 @@ from handrail.ledger.outcomes import Outcomes
 from handrail.ledger.records import Records
 from handrail.ledger.reviews import Incidents, Reviews
 from handrail.ledger.rulings import Mandates, Rulings
-from handrail.ledger.shown import Shown
 from handrail.ledger.verdicts import Policies, Spending, Verdicts
 
 
@@ -35,7 +35,7 @@ class Ledger(
     Comparisons,
     Alerts,
     Figures,
-    Shown,
+    EvidenceQueries,
     Erasure,
 ):
     """The SQL store. Open it with `async with Ledger(url) as ledger`.

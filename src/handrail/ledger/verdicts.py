@@ -19,7 +19,7 @@ from handrail.exceptions import HandrailError
 from handrail.ledger import counters
 from handrail.ledger.counters import CounterEntry
 from handrail.ledger.database import Database
-from handrail.ledger.entries import PolicyRow, Proposed
+from handrail.ledger.entries import PolicyRow, ProposedAction
 from handrail.ledger.marking import mark
 from handrail.ledger.rows import InsertNew, Rows, narrowed
 from handrail.ledger.tables import keepable
@@ -241,7 +241,7 @@ def spent(connection: sa.Connection, agent: str, since: datetime) -> SpendTotal:
 
 
 _rows: Rows[VerdictRow] = Rows(VerdictRow, _verdicts)
-PROPOSALS: Rows[Proposed] = Rows(Proposed, _verdicts)
+PROPOSALS: Rows[ProposedAction] = Rows(ProposedAction, _verdicts)
 _policy_rows: Rows[PolicyRow] = Rows(PolicyRow, _policies)
 _spend: Rows[SpendRow] = Rows(SpendRow, _spending)
 _insert_spend = InsertNew(_spending)

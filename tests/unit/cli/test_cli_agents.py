@@ -33,12 +33,12 @@ def test_an_agent_is_one_line() -> None:
         last_write=NOW,
         stopped="ana@example.com",
     )
-    line = [shown(cell) for cell in agents.cells(each)]
+    line = [shown(cell) for cell in agents.cells(each, NOW)]
     assert line[:7] == [
         *("payer", "stopped by ana@example.com", "full, pilot"),
         *("2 (b2)", "7, 1 paused", "2", "3"),
     ]
-    assert agents.cells(each.model_copy(update={"incidents": None}))[6] == ""
+    assert agents.cells(each.model_copy(update={"incidents": None}), NOW)[6] == ""
 
 
 def test_a_chain_is_shown_with_its_states() -> None:

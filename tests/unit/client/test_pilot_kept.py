@@ -20,7 +20,7 @@ from handrail.ledger import (
     DecisionRow,
     OrderRow,
     OutcomeRow,
-    Proposed,
+    ProposedAction,
     VerdictRow,
 )
 from handrail.policy import PilotDoc
@@ -51,7 +51,7 @@ class World:
     """All that was ever given to a ledger, at random, and given to it as it came."""
 
     chance: random.Random
-    proposals: dict[str, Proposed] = field(default_factory=dict[str, Proposed])
+    proposals: dict[str, ProposedAction] = field(default_factory=dict[str, ProposedAction])
     outcomes: dict[str, OutcomeRow] = field(default_factory=dict[str, OutcomeRow])
     nothing: dict[str, datetime] = field(default_factory=dict[str, datetime])
 
@@ -73,7 +73,7 @@ class World:
         if case in self.nothing:
             return
         key = f"{case}/{step}/{self.chance.choice([1, 1, 1, 2])}"
-        row = Proposed(case, step, self.at(), self.action(), key, "d" * 64, "p")
+        row = ProposedAction(case, step, self.at(), self.action(), key, "d" * 64, "p")
         self.proposals[key] = row
         verdict = VerdictRow(
             case, AGENT, step, key, row.digest, row.at, Kind.PASS, (), "p", "pilot",
@@ -135,7 +135,9 @@ class World:
         self.outcomes = {i: row for i, row in self.outcomes.items() if row.case != case}
         for key, row in self.proposals.items():
             if row.case == case:
-                self.proposals[key] = Proposed(case, row.step, row.at, {}, key, row.digest, "p")
+                self.proposals[key] = ProposedAction(
+                    case, row.step, row.at, {}, key, row.digest, "p"
+                )
 
     def whole(self, step: str | None, since: datetime | None, within: str) -> dict[str, Any]:
         """The figures by all rows, reckoned at once."""
@@ -144,7 +146,7 @@ class World:
         proposals = [row for row in self.proposals.values() if step in {None, row.step}]
         known = {(row.case, row.step) for row in proposals}
         proposals += [
-            Proposed(case, of, self.nothing[case], None, key=f"{case}/{of}", digest="i")
+            ProposedAction(case, of, self.nothing[case], None, key=f"{case}/{of}", digest="i")
             for case, of in dict.fromkeys((row.case, row.step) for row in outcomes)
             if case in self.nothing and (case, of) not in known
         ]

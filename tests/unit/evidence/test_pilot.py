@@ -15,7 +15,7 @@ from handrail.actions import Kind
 from handrail.evidence import (
     NOTHING,
     POINTS,
-    Compared,
+    Pairing,
     PilotReport,
     bound_of,
     compare_place,
@@ -30,7 +30,7 @@ from handrail.ledger import (
     CaseRow,
     DecisionRow,
     OutcomeRow,
-    Proposed,
+    ProposedAction,
     VerdictRow,
 )
 from handrail.policy import PilotDoc
@@ -41,8 +41,10 @@ RULE = PilotDoc.model_validate(
 )
 
 
-def proposed(case: str, at: datetime = NOW, number: int = 1, **action: Any) -> Proposed:
-    return Proposed(case, "rule", at, action or {"ruling": "OK"}, f"{case}/rule/{number}", "d" * 64)
+def proposed(case: str, at: datetime = NOW, number: int = 1, **action: Any) -> ProposedAction:
+    return ProposedAction(
+        case, "rule", at, action or {"ruling": "OK"}, f"{case}/rule/{number}", "d" * 64
+    )
 
 
 def did(case: str, at: datetime = NOW, **more: Any) -> OutcomeRow:
@@ -53,7 +55,7 @@ def did(case: str, at: datetime = NOW, **more: Any) -> OutcomeRow:
 
 
 async def measured(
-    ledger: Ledger, proposals: list[Proposed], outcomes: list[OutcomeRow]
+    ledger: Ledger, proposals: list[ProposedAction], outcomes: list[OutcomeRow]
 ) -> PilotReport:
     """Keep these, and measure the pilot by what the ledger keeps of it."""
     for each in proposals:
@@ -71,7 +73,7 @@ async def measured(
     figures = await ledger.comparison_figures("a", waits={"": NOW - RULE.wait}, points=POINTS)
     apart, judged = [
         [
-            Compared(e.proposed, e.outcome, e.kind, e.fields, e.above)
+            Pairing(e.proposed, e.outcome, e.kind, e.fields, e.above)
             for e in await ledger.differences("a", judged=which)
         ]
         for which in (False, True)

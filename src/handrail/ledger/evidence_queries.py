@@ -45,7 +45,7 @@ class RuledCounts:
     first: datetime | None = None
 
 
-class Shown(Database):
+class EvidenceQueries(Database):
     """What the agents of a ledger have shown."""
 
     async def drawn_writes(
