@@ -302,6 +302,10 @@ async def test_a_number_that_no_float_keeps_is_read_digit_by_digit(
     service.answers.append(PlainTextResponse('{"id": "1", "total": 12345678901234567.89}'))
     found = step.adapter.validate_python(await step("INV-1"))
     assert found.total == Decimal("12345678901234567.89")
+    # Some write every float with 17 digits.
+    service.answers.append(PlainTextResponse('{"id": "1", "total": 12.300000000000001}'))
+    found = step.adapter.validate_python(await step("INV-1"))
+    assert found.total == Decimal("12.3")
 
 
 async def test_a_resource_is_made_or_replaced_once_by_its_precondition() -> None:

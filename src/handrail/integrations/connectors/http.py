@@ -17,7 +17,7 @@ import httpx2
 
 from handrail.exceptions import Final, HandrailError, NotDone
 from handrail.integrations.connectors.schemas import as_object
-from handrail.text import decode_text, exact_json, one_line
+from handrail.text import decode_text, exact_number, one_line
 
 LARGEST = 4 * 1024 * 1024
 """Bytes of the largest answer that is taken."""
@@ -209,11 +209,18 @@ def as_key(key: str, form: str | None = None) -> str:
     return key if plain else hashlib.sha256(key.encode()).hexdigest()
 
 
+def _number(text: str) -> float | str:
+    """A number that was answered; its text where no float keeps it, however many digits it has."""
+    number = float(text)
+    # So many write a float of theirs that is the same one.
+    return number if f"{number:.17g}" == text else exact_number(text)
+
+
 def _json(request: HttpRequest, content: bytes) -> Any:
     if not content.strip():
         return None
     try:
-        return exact_json(content)
+        return json.loads(content, parse_float=_number)
     except (ValueError, RecursionError):
         text = one_line(decode_text(content), REASON)
         raise Final(f"{request.named} did not answer with JSON: {text}") from None
