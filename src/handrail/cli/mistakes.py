@@ -45,11 +45,11 @@ from handrail.cli.workflow_code import (
     VERBS,
     bare_writes,
     flow_mistakes,
+    flow_remarks,
     frozen_changes,
     imported_within,
     is_unsteady,
     outer_mistakes,
-    swallowed_ends,
 )
 from handrail.exceptions import PolicyError
 from handrail.policy import Policy
@@ -319,9 +319,7 @@ def _workflow_remarks(agent: Agent) -> Iterator[str]:
             if isinstance(node, ast.Call) and _logs(node, names):
                 said = f"`{ast.unparse(node.func)}` says it again at each replay"
                 yield f"{place(fn, node)}: {said}; fix: `workflow.logger.info(...)`"
-        for node in swallowed_ends(tree):
-            what = "takes a write that was refused, rejected or is in doubt for done, too"
-            yield f"{place(fn, node)}: `except Exception` {what}; fix: name what you expect"
+        yield from (f"{place(fn, node)}: {what}" for node, what in flow_remarks(tree))
         for node, of in unamended_uses(tree):
             what = "is what was decided, and people may have amended it before it was written"
             yield (

@@ -30,7 +30,7 @@ from handrail import (
 )
 from handrail.cli.mistakes import mistakes, remarks
 from handrail.cli.step_code import write_remarks
-from handrail.cli.workflow_code import flow_mistakes, imported_within
+from handrail.cli.workflow_code import flow_mistakes, flow_remarks, imported_within
 from handrail.runtime import Agent, import_faults
 from tests.agents import careless_steps, mistaken_steps
 from tests.agents.careless_flow import SoundAgent
@@ -140,6 +140,23 @@ def test_a_verb_whose_call_is_taken_for_what_comes_of_it_is_found(use: str) -> N
     tree = ast.parse(f"async def run(self):\n x = self.write(pay, d)\n return {use}")
     found = [what for _, what in flow_mistakes(tree, {}, run=True)]
     assert "`self.write(...)` is never awaited, and never done; fix: `await` it" in found
+
+
+@pytest.mark.parametrize(
+    ("body", "late"),
+    [
+        ("new = workflow.patched('a')\nx = await self.read(look, 1)", False),
+        ("x = await self.read(look, 1)\nif workflow.patched('a'):\n  pass", True),
+        ("if workflow.patched('a'):\n  x = await self.read(look, 1)", False),
+        ("if workflow.patched('a'):\n  await f()\nif workflow.patched('b'):\n  pass", True),
+        ("return workflow.patched('a')", False),
+    ],
+)
+def test_a_patch_that_is_asked_for_late_is_worth_reading(body: str, late: bool) -> None:  # noqa: FBT001
+    tree = ast.parse(f"async def run(self):\n{textwrap.indent(body, ' ')}")
+    found = [what for _, what in flow_remarks(tree)]
+    assert bool(found) is late
+    assert all("fix: ask at the head of `run`" in what for what in found)
 
 
 def test_what_all_cases_would_share_is_worth_reading() -> None:
