@@ -29,7 +29,7 @@ BUDGETS = {
     "integrations": 6_665,
     "inbox": 10_055,
     "testing": 1_253,
-    "cli": 9_479,
+    "cli": 9_516,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
