@@ -112,12 +112,17 @@ class BacktestReport:
 
 def _moved(each: VerdictChange) -> dict[str, Any]:
     amounts = {name: str(amount) for name, amount in each.amounts.items()}
-    return {"before": each.before, "after": each.after, "writes": each.writes, "amounts": amounts}
+    said = {"before": each.before, "after": each.after, "writes": each.writes, "amounts": amounts}
+    return said | {"units": dict(each.units)}
 
 
 def _amounts(each: VerdictChange) -> Text:
-    sums = ", ".join(f"{name} {amount:f}" for name, amount in each.amounts.items())
-    text = f"{each.before} -> {each.after}: {each.writes} writes{f', {sums}' if sums else ''}"
+    said = (
+        f"{name} {amount:f} {each.units.get(name, '')}".rstrip()
+        for name, amount in each.amounts.items()
+    )
+    sums, many = ", ".join(said), "1 write" if each.writes == 1 else f"{each.writes} writes"
+    text = f"{each.before} -> {each.after}: {many}{f', {sums}' if sums else ''}"
     return Text(plain(text))
 
 

@@ -86,7 +86,7 @@ def _page(made: AgentReport) -> str:
 def _lines(made: AgentReport) -> list[RenderableType]:
     left_out = ", ".join(f"{n} {why}" for why, n in made.left_out.items())
     head = f"{plain(made.agent)}, {made.since:%d %b %Y} to {moment(made.until)}"
-    tasks = f"{made.tasks} tasks; before {made.previous_tasks}"
+    tasks = f"{made.tasks} task{'s' if made.tasks != 1 else ''}; before {made.previous_tasks}"
     shown: list[RenderableType] = [
         Text(head, "bold"),
         f"{tasks}{f'; not among them: {left_out}' if left_out else ''}",
@@ -122,7 +122,13 @@ def _table(metrics: tuple[Metric, ...]) -> Table:
         before = figure_in_words(each.previous, each.unit)
         parts = [f"{name} {_part(each, part)}" for name, part in each.parts.items()]
         said = ", ".join(parts) or plain(each.note)
-        table.add_row(plain(each.title), now, f"{each.n} {each.of}", before, said)
+        table.add_row(
+            plain(each.title),
+            now,
+            f"{each.n} {each.of if each.n != 1 else each.of.removesuffix('s')}",
+            before,
+            said,
+        )
     return table
 
 

@@ -322,12 +322,16 @@ def _where(row: VerdictRow, *, whole: bool) -> str:
 
 @dataclass(frozen=True)
 class VerdictChange:
-    """How many writes went from one verdict to another, and the amounts in them."""
+    """How many writes went from one verdict to another, and the amounts in them.
+
+    `units`: what amounts are in; one that is in money by its currency has that in its name.
+    """
 
     before: str
     after: str
     writes: int
     amounts: Mapping[str, Decimal]
+    units: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def verdict_changes(
@@ -338,9 +342,16 @@ def verdict_changes(
     for each in replayed:
         found[each.before.kind, each.after.kind].append(each)
     return [
-        VerdictChange(*which, len(those), _amounts(those, numbers))
+        VerdictChange(*which, len(those), sums := _amounts(those, numbers), _units(those, sums))
         for which, those in sorted(found.items())
     ]
+
+
+def _units(those: Sequence[ReplayedWrite], names: Iterable[str]) -> dict[str, str]:
+    """The units of amounts, where all writes agree on them."""
+    known = [each.proposal.first.units for each in those]
+    said = {name: {units.get(f"action.{name}", "") for units in known} for name in names}
+    return {name: unit for name, (unit, *more) in said.items() if unit and not more}
 
 
 def _amounts(

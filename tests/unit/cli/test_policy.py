@@ -73,6 +73,7 @@ def _row(number: int, cost: Decimal, at: datetime = NOW) -> VerdictRow:
         action=action,
         basis=Basis(confidence=0.9, evidence=evidence),
         requester=None,
+        units={"action.extra_cost": "EUR"},
     )
 
 
@@ -102,7 +103,7 @@ def test_it_shows_what_would_be_decided_otherwise_and_why(desk: Desk) -> None:
     text = desk.run("policy", "diff", desk.new(CHEAPER))
     assert "shipments:AWB-1 rebook  pass -> hold" in text
     assert "extra_cost 180.00 > 160" in text
-    assert "pass -> hold: 1 writes, extra_cost 180.00" in text
+    assert "pass -> hold: 1 write, extra_cost 180.00 EUR" in text
     assert "1 would be decided otherwise" in text
     assert "AWB-9" not in text
     assert "taken as they were found then" in text
@@ -115,6 +116,7 @@ def test_its_document_has_the_matrix_and_each_case(desk: Desk) -> None:
     assert counts == {("pass", "pass"): 2, ("pass", "hold"): 2, ("hold", "hold"): 1}
     moved = next(m for m in found["matrix"] if m["before"] != m["after"])
     assert moved["amounts"]["extra_cost"] == "370.00"
+    assert moved["units"] == {"extra_cost": "EUR"}
     case = found["cases"][-1]
     assert (case["case"], case["before"]["verdict"]) == ("shipments:AWB-1", "pass")
     assert case["after"]["why"] == ["costs more than 200 EUR extra: extra_cost 180.00 > 160"]
