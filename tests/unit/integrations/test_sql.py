@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from handrail import Action, Final, Receipt, StepError
 from handrail.actions import Undoes
 from handrail.integrations.connectors import SQL
+from handrail.integrations.connectors.sql import KEYS, DatabaseAway
 from handrail.testing import call_write, secrets_given
 
 
@@ -89,6 +90,27 @@ async def test_an_undo_takes_back_once_what_was_done_and_forestalls_what_was_not
     with pytest.raises(Final, match="taken back before"):
         await call_write(credit, TEN, key="c:1/credit/2")
     assert await balance() == 100
+
+
+async def test_an_undo_that_meets_its_write_is_tried_again(database: sa.Engine) -> None:
+    if database.dialect.name == "sqlite":
+        return  # it waits for the lock
+    assert credit.undo is not None
+    await call_write(credit, TEN, key="c:0/credit/1")
+    undoes = Undoes(key="c:1/credit/1", receipt=None)
+    with database.connect() as late:
+        change = sa.text("update accounts set balance = balance + 10 where id = 'a'")
+        late.execute(KEYS.insert().values(key=undoes.key, at=datetime.now(UTC), result="1"))
+        late.execute(change)
+        undoing = asyncio.ensure_future(
+            call_write(credit.undo, TEN, key="c:1/credit/1/undo", undoes=undoes)
+        )
+        await asyncio.sleep(0.3)
+        late.commit()
+    with pytest.raises(DatabaseAway, match="another attempt"):
+        await undoing
+    await call_write(credit.undo, TEN, key="c:1/credit/1/undo", undoes=undoes)
+    assert await balance() == 110
 
 
 async def test_another_number_of_rows_than_was_declared_changes_nothing() -> None:

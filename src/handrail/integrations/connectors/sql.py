@@ -198,7 +198,7 @@ class _Change:
 
         def back(connection: sa.Connection) -> int:
             if _kept(connection, of) is None:
-                connection.execute(KEYS.insert().values(key=of, at=datetime.now(UTC), result=None))
+                _claim(connection, of, None)
                 return 0
             return self._run(connection)
 
@@ -221,10 +221,7 @@ def _once(engine: sa.Engine, key: str, do: Callable[[sa.Connection], int]) -> in
     with engine.begin() as connection:
         known = _kept(connection, key)
         if known is None:
-            try:
-                connection.execute(KEYS.insert().values(key=key, at=datetime.now(UTC), result="0"))
-            except exc.IntegrityError as error:
-                raise DatabaseAway(f"{key} is being done by another attempt") from error
+            _claim(connection, key, "0")
             done = do(connection)
             named = KEYS.update().where(KEYS.c.key == key)
             connection.execute(named.values(result=json.dumps(done)))
@@ -232,6 +229,13 @@ def _once(engine: sa.Engine, key: str, do: Callable[[sa.Connection], int]) -> in
     if known.result is None:
         raise Final("it was taken back before it was done")
     return int(json.loads(known.result))
+
+
+def _claim(connection: sa.Connection, key: str, result: str | None) -> None:
+    try:
+        connection.execute(KEYS.insert().values(key=key, at=datetime.now(UTC), result=result))
+    except exc.IntegrityError as error:
+        raise DatabaseAway(f"{key} is being done by another attempt") from error
 
 
 def _kept(connection: sa.Connection, key: str) -> Any:
