@@ -26,7 +26,7 @@ BUDGETS = {
     "evidence": 5_555,
     "client": 8_487,
     "runtime": 8_089,
-    "integrations": 6_665,
+    "integrations": 6_669,
     "inbox": 10_055,
     "testing": 1_253,
     "cli": 9_527,
