@@ -36,8 +36,11 @@ class OddAgent(AgentWorkflow):
         if odd.step == "heavy":
             return self.done(f"heavy: {len(await self.read(heavy, odd.what))}")
         if odd.step == "mistaken":
-            given = self.read(heavy, "0") if odd.what == "a call" else odd.what
-            await self.read(mistaken, cast("str", given))
+            call = self.read(heavy, "0")
+            try:
+                await self.read(mistaken, cast("str", call) if odd.what == "a call" else odd.what)
+            finally:
+                call.close()
         if odd.step in {"choose", "make"}:
             decision = await self.decide(choose, odd.what)
             await self.write(make, decision)

@@ -141,7 +141,7 @@ async def a_frozen_worker(night: Night) -> AsyncGenerator[Fault]:
             await process.ended()
 
         by_hand = {KILL: killed, START: process.restart}
-        said = "(?s)\n[^\n]*orders[^\n]*UTC +orders.*its worker is frozen"
+        said = "(?s)\n[^\n]*orders[^\n]* ago +orders.*its worker is frozen"
         yield Fault(said, case, by_hand=by_hand)
         await ends(case)
 
