@@ -27,7 +27,7 @@ from sqlalchemy.exc import (
 
 from handrail.exceptions import ConfigurationError, LedgerUnavailable, NotKept, RowConflict
 from handrail.ledger.one_writer import OneWriter
-from handrail.ledger.tables import prepare
+from handrail.ledger.schema import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -19,7 +19,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_983,
     "policy": 4_489,
-    "ledger": 7_054,
+    "ledger": 7_063,
     "oversight": 4_704,
     "agent": 10_505,
     "guardrails": 6_050,

@@ -1,7 +1,7 @@
 """Migrations of the ledger, by alembic: one revision for each schema version.
 
 To add one, change `tables.py`, write `versions/vNNNN_….py` (`alembic -x url=… revision
---autogenerate` drafts it) and raise `SCHEMA_VERSION`; tests compare what comes out of every
+--autogenerate` drafts it) and raise `schema.SCHEMA_VERSION`; tests compare what comes out of every
 revision with a ledger made new. There is no way down: what a newer ledger knows, an older
 Handrail would lose.
 """

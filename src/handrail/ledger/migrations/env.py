@@ -11,7 +11,8 @@ from alembic import context
 
 from handrail.ledger.database import engine_of
 from handrail.ledger.migrations import VERSION_TABLE
-from handrail.ledger.tables import hold, meta, say_where
+from handrail.ledger.schema import hold, say_where
+from handrail.ledger.tables import meta
 
 
 def _plain(kind: str, thing: Any, _: object) -> str | Literal[False]:
